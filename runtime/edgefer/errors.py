@@ -1,0 +1,74 @@
+"""Exit codes and the errors that carry them: one clear sentence naming the problem and the remedy."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+PASS, BROKEN, USAGE, ENVIRONMENT, INCONCLUSIVE, UNREACHABLE, REJECTED, INTERNAL = 0, 1, 2, 3, 4, 5, 6, 70
+
+
+class EdgeferError(Exception):
+    """A problem the user can act on. Its text is one sentence with the remedy; ``exit_code`` is what the program returns."""
+
+    exit_code = INTERNAL
+
+
+class BudgetBroken(EdgeferError):
+    """A budget or a parity rung is broken."""
+
+    exit_code = BROKEN
+
+
+class UsageError(EdgeferError):
+    """A flag, a name or a combination of them makes no sense."""
+
+    exit_code = USAGE
+
+
+class EnvironmentInvalid(EdgeferError):
+    """Something this machine needs is missing or wrong (a package, a data set, a tool)."""
+
+    exit_code = ENVIRONMENT
+
+
+class Unreachable(EdgeferError):
+    """A device cannot be reached from here."""
+
+    exit_code = UNREACHABLE
+
+
+class InputRejected(EdgeferError):
+    """A file, bundle, frame or checkpoint is damaged, incomplete or not what it says it is."""
+
+    exit_code = REJECTED
+
+
+def unknown(kind: str, name: str, known, where: str = "") -> UsageError:
+    """The error for a name that does not exist; lists those that do."""
+    place = f"{where} has" if where else "known:"
+    return UsageError(f"unknown {kind} '{name}'; {place} {', '.join(sorted(known)) or 'none'}")
+
+
+def exit_with(main: Callable[[], int | None]) -> int:
+    """Run a program's ``main``; turn an error into its sentence on stderr and its exit code.
+
+    ``EDGEFER_DEBUG=1`` prints the traceback as well.
+    """
+    try:
+        return main() or PASS
+    except EdgeferError as error:
+        if os.environ.get("EDGEFER_DEBUG"):
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PASS
+    except Exception as error:
+        traceback.print_exc()
+        print(f"internal error: {error!r}; this is a bug in edgefer, please report the lines above", file=sys.stderr)
+        return INTERNAL

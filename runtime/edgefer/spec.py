@@ -1,0 +1,123 @@
+"""ModelSpec: everything needed to use a model correctly. It travels with the weights, always."""
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from edgefer.errors import InputRejected
+from edgefer.files import read_json, write_json
+
+SCHEMA = 1
+FERPLUS_LABELS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How a face lies in the crop. All numbers are fractions of the crop's side, origin at its upper left corner."""
+
+    landmarks: tuple[tuple[float, float], ...]
+    """Five points (x, y): right eye, left eye, nose tip, right mouth corner, left mouth corner; right and left are the
+    subject's, so the right eye is on the image's left."""
+    boxes: dict[str, tuple[float, float, float, float]]
+    """Detector name → where its face box (x, y, width, height) falls in the crop, for detectors without landmarks."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One trained network and how it is to be fed and read."""
+
+    system: str
+    """Name of the network: its file in ``train/models/``."""
+    labels: tuple[str, ...]
+    """Class names in the order of the outputs."""
+    input_size: int
+    """Side of the square face crop in pixels."""
+    channels: int
+    """1: gray. 3: RGB."""
+    alignment: Alignment
+    """Framing of the crops the network was trained on."""
+    options: dict = field(default_factory=dict)
+    """Constructor options of the network, as JSON values."""
+    mean: float = 128.0
+    scale: float = 128.0
+    """The graph computes (x − mean) / scale on uint8 x; 128 and 128 make quantising the input lossless."""
+    output: str = "probabilities"
+    """What the exported graph returns: float probabilities, shape (1, len(labels))."""
+    training: dict = field(default_factory=dict)
+    """What the weights learned from: data, rows, recipe, seed, versions, licence of data."""
+    licence: str = ""
+    """Licence of the weights, with the limits their training data puts on them."""
+    metrics: dict = field(default_factory=dict)
+    """What was measured, by protocol; accuracies are fractions."""
+    schema: int = SCHEMA
+
+    @property
+    def crop_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the graph's uint8 input: (1, size, size, channels)."""
+        return (1, self.input_size, self.input_size, self.channels)
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict, source: str = "ModelSpec") -> "ModelSpec":
+        """Build from ``to_json``'s form; ``source`` names the file in errors.
+
+        Raises:
+            InputRejected: newer schema, missing or unknown fields, values out of range; all problems at once.
+        """
+        if value.get("schema") != SCHEMA:
+            raise InputRejected(
+                f"{source}: schema {value.get('schema')!r} is not {SCHEMA}, the one this version reads; "
+                "install the edgefer version that wrote it, or export the model again"
+            )
+        known = {f.name for f in fields(cls)}
+        required = {"system", "labels", "input_size", "channels", "alignment"}
+        problems = [f"field '{name}' is missing" for name in sorted(required - value.keys())]
+        problems += [f"field '{name}' is unknown" for name in sorted(value.keys() - known)]
+        if not problems:
+            problems = _range_problems(value)
+        if problems:
+            raise InputRejected(f"{source}: {'; '.join(problems)}; export the model again")
+        align = value["alignment"]
+        alignment = Alignment(
+            landmarks=tuple((float(x), float(y)) for x, y in align["landmarks"]),
+            boxes={name: tuple(float(n) for n in box) for name, box in align["boxes"].items()},
+        )
+        return cls(**{**value, "labels": tuple(value["labels"]), "alignment": alignment})
+
+    @classmethod
+    def load(cls, path: Path) -> "ModelSpec":
+        """Read a ``model.json``."""
+        return cls.from_json(read_json(path), str(path))
+
+    def save(self, path: Path) -> None:
+        """Write a ``model.json``, whole or not at all."""
+        write_json(path, self.to_json())
+
+
+def _range_problems(value: dict) -> list[str]:
+    problems = []
+    labels = value["labels"]
+    if not (isinstance(labels, list | tuple) and len(labels) >= 2 and all(isinstance(x, str) for x in labels)):
+        problems.append("field 'labels' must be a list of at least two names")
+    size = value["input_size"]
+    if not (isinstance(size, int) and 16 <= size <= 1024):
+        problems.append("field 'input_size' must be a whole number from 16 to 1024")
+    if value["channels"] not in (1, 3):
+        problems.append("field 'channels' must be 1 (gray) or 3 (RGB)")
+    if not value.get("scale", 128.0):
+        problems.append("field 'scale' must not be 0")
+    align = value["alignment"]
+    if not (isinstance(align, dict) and _is_points(align.get("landmarks"), 5, 2) and isinstance(align.get("boxes"), dict)):
+        problems.append("field 'alignment' must hold five 'landmarks' (x, y) and 'boxes' by detector")
+    elif not _is_points(list(align["boxes"].values()), len(align["boxes"]), 4):
+        problems.append("field 'alignment' holds a box that is not x, y, width, height")
+    return problems
+
+
+def _is_points(value, count: int, width: int) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == count
+        and all(isinstance(p, list | tuple) and len(p) == width and all(isinstance(n, int | float) for n in p) for p in value)
+    )

@@ -1,0 +1,145 @@
+"""``python -m train``: train a network by a recipe; resumable, with a progress bar, TensorBoard and CSV logs."""
+
+import argparse
+import csv
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, RichProgressBar, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from edgefer.errors import InputRejected, exit_with
+from edgefer.files import new_folder, read_json, write_json, write_text
+from edgefer.spec import FERPLUS_LABELS, Alignment, ModelSpec
+from train import checkpoint, recipe
+from train.data import ferplus
+from train.learner import MEAN, SCALE, Faces, Learner
+from train.resume import SafetensorsCheckpointIO
+
+STATE = "last.safetensors"
+FRAMING = Path(__file__).parent / "data" / "ferplus-framing.json"
+LICENCE = "Apache-2.0 for the weights; trained on FER+, whose images are for research: check that your use allows it"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
+    parser.add_argument("--recipe", required=True, help=f"one of {', '.join(recipe.names())}, or a YAML file")
+    parser.add_argument("--data", help="folder or zip with FER+ (default: the environment variable EDGEFER_DATA)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default 0)")
+    parser.add_argument("--out", type=Path, help="folder of the run (default: build/runs/RECIPE-SEED)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the recipe")
+    parser.add_argument("--limit", type=int, help="use only the first N training rows, to try things")
+    parser.add_argument("--devices", default="auto", help="Lightning's devices; under torchrun, processes per machine")
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = arguments()
+    chosen = recipe.load(args.recipe, args.set)
+    out = args.out or Path("build/runs") / f"{Path(args.recipe).stem}-{args.seed}"
+    _claim(out, {"recipe": chosen.to_json(), "seed": args.seed, "limit": args.limit})
+    L.seed_everything(args.seed, verbose=False)
+    faces = _faces(args, chosen)
+    learner = Learner(chosen, len(FERPLUS_LABELS), args.seed)
+    trainer = _trainer(out, chosen, args.devices)
+    state = out / STATE
+    if state.exists():
+        print(f"resuming from {state}")
+    trainer.fit(learner, faces, ckpt_path=str(state) if state.exists() else None)
+    if trainer.is_global_zero:
+        _finish(out, learner, chosen, args, len(faces.train_faces))
+    return 0
+
+
+def _faces(args: argparse.Namespace, chosen: recipe.Recipe) -> Faces:
+    train, valid = ferplus.load("train", args.data), ferplus.load("valid", args.data)
+    held_out = ferplus.holdout(train.names)
+    rows = train[~held_out]
+    return Faces(rows[list(range(args.limit))] if args.limit else rows, train[held_out], valid, chosen, args.seed)
+
+
+def _claim(out: Path, run: dict) -> None:
+    """A run folder belongs to one recipe and seed; resuming with another would be neither."""
+    file = out / "run.json"
+    run = json.loads(json.dumps(run))
+    if file.exists() and read_json(file) != run:
+        raise InputRejected(f"{out} holds a run with another recipe, seed or limit; give another --out, or delete it")
+    write_json(file, run)
+
+
+def _trainer(out: Path, chosen: recipe.Recipe, devices: str) -> L.Trainer:
+    saver = ModelCheckpoint(dirpath=out, filename="epoch", save_last=True, save_top_k=0, every_n_epochs=1)
+    saver.FILE_EXTENSION = ".safetensors"
+    callbacks = [saver, LearningRateMonitor("epoch"), RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(50)]
+    if chosen.ema:
+        callbacks.append(EMAWeightAveraging(decay=chosen.ema))
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")  # the data is in memory
+    return L.Trainer(
+        max_epochs=chosen.epochs,
+        devices=devices if devices == "auto" else int(devices),
+        precision=chosen.precision,
+        callbacks=callbacks,
+        logger=[CSVLogger(out, name="", version="csv"), TensorBoardLogger(out, name="", version="tensorboard")],
+        plugins=[SafetensorsCheckpointIO()],
+        use_distributed_sampler=False,
+        gradient_clip_val=5.0,
+        log_every_n_steps=20,
+        num_sanity_val_steps=0,
+    )
+
+
+def _finish(out: Path, learner: Learner, chosen: recipe.Recipe, args: argparse.Namespace, rows: int) -> None:
+    curve = _curve(out)
+    last = curve[-1]
+    framing = read_json(FRAMING)
+    spec = ModelSpec(
+        system=chosen.system,
+        labels=FERPLUS_LABELS,
+        input_size=chosen.input_size,
+        channels=chosen.channels,
+        alignment=Alignment(tuple(map(tuple, framing["landmarks"])), {k: tuple(v) for k, v in framing["boxes"].items()}),
+        options=chosen.options,
+        mean=MEAN,
+        scale=SCALE,
+        training={
+            "data": f"FER+ train without its fixed {ferplus.HOLDOUT_PERCENT} % hold-out",
+            "data_licence": ferplus.LICENCE,
+            "rows": rows,
+            "recipe": {"name": Path(args.recipe).stem, **chosen.to_json()},
+            "seed": args.seed,
+            "torch": torch.__version__,
+        },
+        licence=LICENCE,
+        metrics={
+            "protocol": ferplus.PROTOCOL,
+            "valid_accuracy": float(last["valid_micro_accuracy"]),
+            "valid_macro_recall": float(last["valid_macro_accuracy"]),
+            "holdout_accuracy": float(last["holdout_micro_accuracy"]),
+        },
+    )
+    with new_folder(out / "checkpoint") as folder:
+        checkpoint.save(folder, learner.network, spec)
+        columns = list(last)
+        lines = [",".join(columns), *(",".join(row[c] for c in columns) for row in curve)]
+        write_text(folder / "curve.csv", "\n".join(lines) + "\n")
+    accuracy, recall = spec.metrics["valid_accuracy"], spec.metrics["valid_macro_recall"]
+    print(f"{out / 'checkpoint'}: {ferplus.PROTOCOL}, valid accuracy {accuracy:.2%}, macro recall {recall:.2%}")
+
+
+def _curve(out: Path) -> list[dict[str, str]]:
+    """One row an epoch from the CSV log: epoch, step, loss and accuracies."""
+    epochs: dict[int, dict[str, str]] = {}
+    with (out / "csv" / "metrics.csv").open() as file:
+        for row in csv.DictReader(file):
+            if row["epoch"]:
+                epochs.setdefault(int(row["epoch"]), {}).update({k: v for k, v in row.items() if v})
+    keys = ["epoch", "train_loss", *(f"{s}_{a}_accuracy" for s in ("holdout", "valid") for a in ("micro", "macro"))]
+    return [{key: epochs[epoch].get(key, "") for key in keys} for epoch in sorted(epochs)]
+
+
+if __name__ == "__main__":
+    sys.exit(exit_with(main))

@@ -1,0 +1,79 @@
+"""Augmentation of a whole batch at once, each face with its own draw, on whatever device the batch is."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of the random changes; every draw is uniform in its range."""
+
+    flip: bool = True
+    """Mirror half of the faces."""
+    rotate: float = 15.0
+    """± degrees."""
+    scale: float = 0.12
+    """Scale from 1 − scale to 1 + scale."""
+    shift: float = 0.08
+    """± fraction of the side, horizontally and vertically."""
+    shear: float = 0.0
+    """± shear, as the tangent of its angle."""
+    contrast: float = 0.25
+    """Contrast about the face's own mean, from 1 − contrast to 1 + contrast."""
+    brightness: float = 32.0
+    """± grey levels."""
+    erase: float = 0.5
+    """Probability of replacing one rectangle by noise."""
+    erase_area: float = 0.15
+    """Largest area of that rectangle, as a fraction of the crop."""
+
+    def __call__(self, images: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        """uint8 (B, C, h, w) → float32 (B, C, size, size), grey levels 0…255; geometry and resizing are one resampling."""
+        draw = _Uniform(images.shape[0], generator, images.device)
+        x = F.grid_sample(
+            images.float(),
+            F.affine_grid(self._matrices(draw), [images.shape[0], images.shape[1], size, size], align_corners=False),
+            mode="bilinear",
+            padding_mode="border",
+            align_corners=False,
+        )
+        mean = x.mean((1, 2, 3), keepdim=True)
+        x = (x - mean) * draw(1 - self.contrast, 1 + self.contrast) + mean + draw(-self.brightness, self.brightness)
+        return self._erased(x.clamp(0, 255), draw, generator)
+
+    def _matrices(self, draw: "_Uniform") -> Tensor:
+        angle = torch.deg2rad(draw(-self.rotate, self.rotate)).flatten()
+        zoom = draw(1 - self.scale, 1 + self.scale).flatten()
+        mirror = torch.where(draw(0, 1).flatten() < 0.5, -1.0, 1.0) if self.flip else torch.ones_like(zoom)
+        shear = draw(-self.shear, self.shear).flatten()
+        cosine, sine = torch.cos(angle) / zoom, torch.sin(angle) / zoom
+        # affine_grid's coordinates span [−1, 1], so a shift by a fraction of the side counts twice.
+        dx, dy = (2 * draw(-self.shift, self.shift).flatten() for _ in range(2))
+        rows = [torch.stack([cosine * mirror, -sine + shear, dx], 1), torch.stack([sine * mirror, cosine, dy], 1)]
+        return torch.stack(rows, 1)
+
+    def _erased(self, x: Tensor, draw: "_Uniform", generator: torch.Generator) -> Tensor:
+        if not self.erase:
+            return x
+        batch, channels, height, width = x.shape
+        area, aspect = draw(0.02, self.erase_area), torch.exp(draw(-1.2, 1.2))
+        h, w = (area * aspect).sqrt().clamp(max=1) * height, (area / aspect).sqrt().clamp(max=1) * width
+        top, left = draw(0, 1) * (height - h), draw(0, 1) * (width - w)
+        rows = torch.arange(height, device=x.device).view(1, 1, -1, 1)
+        columns = torch.arange(width, device=x.device).view(1, 1, 1, -1)
+        hit = (rows >= top) & (rows < top + h) & (columns >= left) & (columns < left + w) & (draw(0, 1) < self.erase)
+        noise = torch.rand(x.shape, generator=generator, device=x.device) * 255
+        return torch.where(hit, noise, x)
+
+
+class _Uniform:
+    """One uniform draw for each face of a batch, shape (B, 1, 1, 1)."""
+
+    def __init__(self, batch: int, generator: torch.Generator, device: torch.device):
+        self.batch, self.generator, self.device = batch, generator, device
+
+    def __call__(self, low: float, high: float) -> Tensor:
+        return torch.rand((self.batch, 1, 1, 1), generator=self.generator, device=self.device) * (high - low) + low

@@ -1,0 +1,53 @@
+"""Checkpoint: ``weights.safetensors`` + ``model.json`` (the ModelSpec) in one folder. No pickles."""
+
+from pathlib import Path
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import nn
+
+from edgefer.errors import InputRejected
+from edgefer.spec import ModelSpec
+from train import models
+
+SHIPPED = Path(__file__).parent / "checkpoints"
+WEIGHTS, SPEC = "weights.safetensors", "model.json"
+
+
+def save(folder: Path, network: nn.Module, spec: ModelSpec) -> None:
+    """Write a checkpoint into an existing folder."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    safetensors.torch.save_file(state, folder / WEIGHTS)
+    spec.save(folder / SPEC)
+
+
+def load(folder: str | Path) -> tuple[nn.Module, ModelSpec]:
+    """The network in evaluation mode, with its weights, and its ModelSpec.
+
+    Raises:
+        InputRejected: a file is missing or damaged, or the weights do not fit the network.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputRejected(f"checkpoint {folder} is not a folder; shipped ones are {', '.join(shipped()) or 'none'}")
+    spec = ModelSpec.load(folder / SPEC)
+    try:
+        network = models.build(spec.system, len(spec.labels), spec.channels, spec.options)
+    except (TypeError, ValueError) as error:
+        raise InputRejected(f"{folder / SPEC}: options do not fit system '{spec.system}' ({error})") from None
+    try:
+        state = safetensors.torch.load_file(folder / WEIGHTS)
+        network.load_state_dict(state)
+    except FileNotFoundError:
+        raise InputRejected(f"{folder / WEIGHTS} is missing; copy the checkpoint again") from None
+    except (OSError, SafetensorError) as error:
+        raise InputRejected(f"{folder / WEIGHTS} is damaged ({error}); copy the checkpoint again") from None
+    except RuntimeError as error:
+        first = str(error).strip().splitlines()[-1].strip()
+        raise InputRejected(f"{folder / WEIGHTS} does not fit system '{spec.system}': {first}") from None
+    return network.eval(), spec
+
+
+def shipped() -> list[str]:
+    """Folders of the checkpoints that come with the project."""
+    return sorted(str(path.parent) for path in SHIPPED.glob(f"*/{SPEC}"))

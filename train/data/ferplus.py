@@ -1,0 +1,131 @@
+"""FER+: FER2013's faces with ten crowd votes each, read from the published layout.
+
+Layout (github.com/microsoft/FERPlus with its images generated): folders ``FER2013Train``, ``FER2013Valid``, ``FER2013Test``,
+each with ``label.csv`` (file name, box, ten vote counts) and 48×48 gray PNG files; as folders or inside a zip.
+
+Protocol: Barsoum et al. 2016, majority mode of the reference code; see ``majority``.
+"""
+
+import csv
+import io
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgefer.errors import EnvironmentInvalid, InputRejected
+from edgefer.spec import FERPLUS_LABELS
+from train.data import FaceSet
+
+FOLDERS = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Test"}
+PROTOCOL = "FER+ majority, 8 classes"
+LICENCE = "labels MIT; images from the ICML 2013 challenge, for research"
+WHERE = (
+    "FER+ was not found{}: set EDGEFER_DATA, or give --data, a folder that holds FER2013Train/ and FER2013Valid/ with their "
+    "label.csv and PNG files, or a zip of them (labels: github.com/microsoft/FERPlus; images: the FER2013 challenge)"
+)
+HOLDOUT_PERCENT = 10
+
+
+def majority(votes: np.ndarray) -> np.ndarray:
+    """Class index (N,) of each row of votes (N, 10), −1 for a row that is not evaluated.
+
+    Counts ≤ 1 become 0; a row is kept when its largest count is more than half of the sum over all ten columns and is not
+    won by unknown or not-a-face.
+    """
+    counts = np.where(votes <= 1, 0, votes)
+    best = counts.argmax(1)
+    keep = (counts.max(1) > 0.5 * counts.sum(1)) & (best < len(FERPLUS_LABELS))
+    return np.where(keep, best, -1)
+
+
+def distribution(votes: np.ndarray) -> np.ndarray:
+    """Crowd distribution over the eight labels, float32 (N, 8): counts > 1, normalised; zeros where no emotion has any."""
+    counts = np.where(votes <= 1, 0, votes)[:, : len(FERPLUS_LABELS)]
+    total = counts.sum(1, keepdims=True)
+    return np.divide(counts, total, out=np.zeros_like(counts, dtype=np.float32), where=total > 0)
+
+
+def holdout(names) -> np.ndarray:
+    """bool (N,): the fixed tenth of the training rows on which compression is tuned; training leaves it out."""
+    return np.array([zlib.crc32(name.encode()) % 100 < HOLDOUT_PERCENT for name in names])
+
+
+def find(data: str | Path | None = None) -> Path | None:
+    """The folder or zip that holds FER+ at or below ``data`` (default: ``EDGEFER_DATA``); None where there is none."""
+    root = data or os.environ.get("EDGEFER_DATA")
+    if not root:
+        return None
+    root = Path(root)
+    candidates = [root]
+    if root.is_dir():
+        candidates += sorted(p for p in root.iterdir() if p.is_dir() or p.suffix == ".zip")
+    return next((p for p in candidates if _holds_ferplus(p)), None)
+
+
+def load(split: str, data: str | Path | None = None) -> FaceSet:
+    """Read one split, "train", "valid" or "test": 48×48 gray faces, crowd distributions, labels by ``majority``.
+
+    Rows are in the order of ``label.csv``; rows without an image name are not there.
+
+    Raises:
+        EnvironmentInvalid: FER+, or this split of it, is not there.
+        InputRejected: the layout is there but a file of it is missing or damaged.
+    """
+    if split not in FOLDERS:
+        raise ValueError(f"split {split!r} is none of {', '.join(FOLDERS)}")
+    place = find(data)
+    root = data or os.environ.get("EDGEFER_DATA")
+    if place is None:
+        raise EnvironmentInvalid(WHERE.format(f" in {root}" if root else ""))
+    with _reader(place) as read:
+        try:
+            table = read(f"{FOLDERS[split]}/label.csv").decode()
+        except (KeyError, FileNotFoundError):
+            raise EnvironmentInvalid(f"{place} has no {FOLDERS[split]}/label.csv, so FER+'s {split} split is not there") from None
+        rows = [(row[0], [float(n) for n in row[2:12]]) for row in csv.reader(io.StringIO(table)) if row and row[0]]
+        images = np.stack([_decode(read, f"{FOLDERS[split]}/{name}", place) for name, _ in rows])
+    votes = np.array([votes for _, votes in rows], np.float32)
+    names = tuple(name for name, _ in rows)
+    return FaceSet(images, distribution(votes), majority(votes), names, f"FER+ {split}")
+
+
+def _holds_ferplus(place: Path) -> bool:
+    if place.is_dir():
+        return (place / FOLDERS["train"] / "label.csv").is_file() or (place / FOLDERS["valid"] / "label.csv").is_file()
+    if not (place.suffix == ".zip" and zipfile.is_zipfile(place)):
+        return False
+    with zipfile.ZipFile(place) as archive:
+        return bool({f"{folder}/label.csv" for folder in FOLDERS.values()} & set(archive.namelist()))
+
+
+class _reader:
+    """``with _reader(place) as read``: read(name) gives the bytes of a file of the folder or zip ``place``."""
+
+    def __init__(self, place: Path):
+        self.place, self.archive = place, None
+
+    def __enter__(self) -> Callable[[str], bytes]:
+        if self.place.is_dir():
+            return lambda name: (self.place / name).read_bytes()
+        self.archive = zipfile.ZipFile(self.place)
+        return self.archive.read
+
+    def __exit__(self, *_):
+        if self.archive:
+            self.archive.close()
+
+
+def _decode(read: Callable[[str], bytes], name: str, place: Path) -> np.ndarray:
+    try:
+        data = read(name)
+    except (KeyError, FileNotFoundError):
+        raise InputRejected(f"{place}: label.csv names {name}, which is not there; unpack the data set again") from None
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
+    if image is None or image.shape != (48, 48):
+        raise InputRejected(f"{place}: {name} is not a readable 48×48 image; unpack the data set again")
+    return image

@@ -1,0 +1,30 @@
+"""The networks, by name. A new one is a file here, a line in ``SYSTEMS`` and a recipe."""
+
+from torch import nn
+
+from edgefer.errors import unknown
+from train.models.efficientface import EfficientFace
+
+SYSTEMS: dict[str, type[nn.Module]] = {
+    "efficientface": EfficientFace,
+}
+"""Each class has PAPER, INPUT_SIZE and CHANNELS (the paper's), and takes num_classes and channels beside its own options."""
+
+
+def build(system: str, num_classes: int, channels: int, options: dict | None = None) -> nn.Module:
+    """An untrained network.
+
+    Raises:
+        UsageError: no such system.
+        ValueError, TypeError: options the network does not take.
+    """
+    if system not in SYSTEMS:
+        raise unknown("system", system, SYSTEMS, "train/models/")
+    return SYSTEMS[system](num_classes=num_classes, channels=channels, **(options or {}))
+
+
+def paper_network(system: str, num_classes: int = 7) -> nn.Module:
+    """The network as its paper builds it."""
+    if system not in SYSTEMS:
+        raise unknown("system", system, SYSTEMS, "train/models/")
+    return build(system, num_classes, SYSTEMS[system].CHANNELS)

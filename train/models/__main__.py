@@ -1,0 +1,56 @@
+"""``python -m train.models``: parameters and multiply–accumulates of every network, as its paper builds it (7 classes)."""
+
+import argparse
+import sys
+
+import torch
+from torch import nn
+
+from edgefer.errors import exit_with
+from edgefer.files import write_json
+from train.models import SYSTEMS, paper_network
+
+
+def macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """Multiply–accumulates of the convolutions and linear layers for one forward pass of ``input_shape``."""
+    total = 0
+
+    def count(module: nn.Module, _inputs, output: torch.Tensor) -> None:
+        nonlocal total
+        total += output.numel() * module.weight[0].numel()
+
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    with torch.inference_mode():
+        network.eval()(torch.zeros(input_shape))
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def describe(system: str) -> dict:
+    """One row of the table: {name, paper, params, macs, input_size, channels}."""
+    cls, network = SYSTEMS[system], paper_network(system)
+    return {
+        "name": system,
+        "paper": cls.PAPER,
+        "params": sum(p.numel() for p in network.parameters()),
+        "macs": macs(network, (1, cls.CHANNELS, cls.INPUT_SIZE, cls.INPUT_SIZE)),
+        "input_size": cls.INPUT_SIZE,
+        "channels": cls.CHANNELS,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m train.models", description=__doc__)
+    parser.add_argument("--json", metavar="FILE", help="write the table to FILE as well")
+    args = parser.parse_args()
+    rows = [describe(system) for system in SYSTEMS]
+    for row in rows:
+        print("{name:24} paper {paper}  {params:>11,} parameters  {macs:>14,} MACs  {input_size}² × {channels}".format(**row))
+    if args.json:
+        write_json(args.json, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(exit_with(main))

@@ -1,0 +1,119 @@
+"""A recipe: every choice of one training run, read from a YAML file that can be copied and changed."""
+
+import dataclasses
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import yaml
+
+from edgefer.errors import InputRejected, UsageError, unknown
+from train.augment import Augmentation
+
+FOLDER = Path(__file__).parent / "recipes"
+TARGETS = ("majority", "votes")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Choices of one training run."""
+
+    system: str
+    """Network: a name of ``train.models.SYSTEMS``."""
+    options: dict = field(default_factory=dict)
+    """Constructor options of the network besides num_classes and channels."""
+    input_size: int = 64
+    """Side of the crop in pixels."""
+    channels: int = 1
+    """1: gray. 3: RGB (gray data is repeated)."""
+    targets: str = "votes"
+    """What is learned: "majority" single labels of the protocol's rows, or the crowd's "votes" of all rows that have any."""
+    epochs: int = 40
+    """Passes over the training rows."""
+    batch_size: int = 128
+    """Faces a step."""
+    learning_rate: float = 2e-3
+    """Peak of the one-cycle schedule, AdamW."""
+    weight_decay: float = 0.05
+    """AdamW's, on weights of two or more dimensions only."""
+    warmup: float = 0.15
+    """Fraction of the steps in which the learning rate rises."""
+    ema: float = 0.999
+    """Decay a step of the averaged weights, which are the ones validated and saved; 0: none."""
+    precision: str = "32-true"
+    """Lightning's precision: "32-true", or "bf16-mixed" where the hardware gains from it."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """Random changes of the training faces."""
+
+    def __post_init__(self):
+        if self.targets not in TARGETS:
+            raise unknown("targets", self.targets, TARGETS)
+        for name in ("input_size", "epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"recipe: '{name}' must be at least 1, not {getattr(self, name)}")
+
+    def to_json(self) -> dict:
+        return dataclasses.asdict(self)
+
+
+def names() -> list[str]:
+    """The shipped recipes."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load(recipe: str, overrides: list[str] = ()) -> Recipe:
+    """Read a shipped recipe by name, or a file by path, with ``key=value`` overrides (values are YAML; dots reach inside).
+
+    Raises:
+        UsageError: no such recipe, or an override that is not ``key=value``.
+        InputRejected: not YAML, or fields that are unknown, missing or of the wrong kind; all of them at once.
+    """
+    path = Path(recipe) if recipe.endswith(".yaml") else FOLDER / f"{recipe}.yaml"
+    if not path.is_file():
+        raise unknown("recipe", recipe, names(), "train/recipes/")
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputRejected(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(value, dict):
+        raise InputRejected(f"{path} must hold 'field: value' lines")
+    for override in overrides:
+        _override(value, override)
+    return from_json(value, str(path))
+
+
+def from_json(value: dict, source: str = "recipe") -> Recipe:
+    """Build a recipe from plain data; ``source`` names the file in errors."""
+    value = dict(value)
+    problems = _problems(Recipe, value)
+    augmentation = value.get("augmentation", {})
+    if isinstance(augmentation, dict):
+        problems += [f"augmentation: {p}" for p in _problems(Augmentation, augmentation)]
+    if problems:
+        raise InputRejected(f"{source}: {'; '.join(problems)}")
+    return Recipe(**{**value, "augmentation": Augmentation(**augmentation)})
+
+
+def _override(value: dict, override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--set takes key=value, not '{override}'")
+    *parents, last = key.split(".")
+    for parent in parents:
+        value = value.setdefault(parent, {})
+    value[last] = yaml.safe_load(text)
+
+
+def _problems(cls: type, value: dict) -> list[str]:
+    """Unknown fields, missing fields, and values not of the field's kind."""
+    known = {f.name: f for f in fields(cls)}
+    problems = [f"unknown field '{name}' (there are {', '.join(known)})" for name in value if name not in known]
+    for name, f in known.items():
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if name not in value:
+            problems += [f"field '{name}' is missing"] if required else []
+            continue
+        kinds = {int: int, float: (int, float), str: str, bool: bool, dict: dict}.get(f.type, dict)
+        if not isinstance(value[name], kinds) or (f.type is not bool and isinstance(value[name], bool)):
+            wanted = getattr(f.type, "__name__", "mapping")
+            problems.append(f"field '{name}' must be {wanted}, not {value[name]!r}")
+    return problems
