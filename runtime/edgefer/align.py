@@ -1,7 +1,7 @@
 """Align-and-crop: from a frame and a face to the crop a network was trained on. The only such function in the project.
 
-Calibration, benchmarks and devices all use it, so there is nothing for them to disagree about. Plain numpy, float32 sums:
-the same crop on x86 and ARM to within a grey level (OpenCV's linear resize is not).
+Calibration, benchmarks and devices all use it, so there is nothing for them to disagree about. Plain numpy, float32
+sums: the same crop on x86 and ARM to within a grey level (OpenCV's linear resize is not).
 """
 
 import numpy as np
@@ -59,12 +59,14 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def box_to_box(source, target) -> np.ndarray:
-    """2×3 matrix that moves box ``source`` (x, y, w, h) onto ``target``: centres and mean sides meet, nothing is stretched."""
+    """2×3 matrix that moves box ``source`` (x, y, w, h) onto ``target``: centres and mean sides meet, no stretching."""
     (sx, sy, sw, sh), (tx, ty, tw, th) = source, target
     if sw <= 0 or sh <= 0:
         raise InputRejected(f"a face box of {sw}×{sh} pixels has no area")
     scale = float(np.sqrt((tw * th) / (sw * sh)))
-    return np.array([[scale, 0.0, tx + tw / 2 - scale * (sx + sw / 2)], [0.0, scale, ty + th / 2 - scale * (sy + sh / 2)]])
+    return np.array(
+        [[scale, 0.0, tx + tw / 2 - scale * (sx + sw / 2)], [0.0, scale, ty + th / 2 - scale * (sy + sh / 2)]]
+    )
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
@@ -76,8 +78,8 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         size: of the crop, in pixels.
 
     Returns:
-        uint8 (size, size, C). Where the image is larger than the crop by a factor f ≥ 2, pixels are averaged f×f first, so
-        that nothing aliases; then bilinear interpolation.
+        uint8 (size, size, C). Where the image is larger than the crop by a factor f ≥ 2, pixels are averaged f×f first,
+        so that nothing aliases; then bilinear interpolation.
     """
     inverse = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
     shrink = int(np.sqrt(abs(np.linalg.det(inverse[:, :2]))))
@@ -93,8 +95,13 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
 def _shrunk(image: np.ndarray, inverse: np.ndarray, corners: np.ndarray, f: int) -> tuple[np.ndarray, np.ndarray]:
     """The part of ``image`` around ``corners``, averaged over f×f pixels, and ``inverse`` in its coordinates."""
     height, width = image.shape[:2]
-    x0, y0 = (int(np.clip(np.floor(low) - 2 * f, 0, side - 1)) for low, side in zip(corners.min(1), (width, height), strict=True))
-    x1, y1 = (int(np.clip(np.ceil(high) + 2 * f, 1, side)) for high, side in zip(corners.max(1), (width, height), strict=True))
+    x0, y0 = (
+        int(np.clip(np.floor(low) - 2 * f, 0, side - 1))
+        for low, side in zip(corners.min(1), (width, height), strict=True)
+    )
+    x1, y1 = (
+        int(np.clip(np.ceil(high) + 2 * f, 1, side)) for high, side in zip(corners.max(1), (width, height), strict=True)
+    )
     part = image[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
     part = np.pad(part, ((0, -part.shape[0] % f), (0, -part.shape[1] % f), (0, 0)), mode="edge")
     rows, columns = part.shape[0] // f, part.shape[1] // f
@@ -114,7 +121,7 @@ def _bilinear(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def resize(image: np.ndarray, size: int, channels: int) -> np.ndarray:
-    """A picture that already is a face crop → uint8 (size, size, channels), through the same sampling as ``align_crop``."""
+    """A picture that already is a face crop → uint8 (size, size, channels), sampled as ``align_crop`` does."""
     check_frame(image)
     height, width = image.shape[:2]
     matrix = np.array([[size / width, 0, 0], [0, size / height, 0]])
@@ -127,7 +134,8 @@ def align_crop(frame: np.ndarray, face, spec: ModelSpec) -> np.ndarray:
     Args:
         frame: uint8 (H, W), or (H, W, 3) in RGB order.
         face: has ``landmarks``, five (x, y) in frame pixels in the order of ``Alignment.landmarks``, or None; ``box``
-            (x, y, w, h); and ``detector``, the name its box is known by in ``Alignment.boxes``. Landmarks win over the box.
+            (x, y, w, h); and ``detector``, the name its box is known by in ``Alignment.boxes``. Landmarks win over
+            the box.
         spec: of the network.
 
     Returns:

@@ -9,7 +9,7 @@ PASS, BROKEN, USAGE, ENVIRONMENT, INCONCLUSIVE, UNREACHABLE, REJECTED, INTERNAL 
 
 
 class EdgeferError(Exception):
-    """A problem the user can act on. Its text is one sentence with the remedy; ``exit_code`` is what the program returns."""
+    """A problem the user can act on: its text is one sentence with the remedy, ``exit_code`` the program's status."""
 
     exit_code = INTERNAL
 

@@ -22,7 +22,7 @@ def sha256(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` beside ``path`` and rename it there, so that a reader sees the old file or the new one, never a part."""
+    """Write ``text`` beside ``path`` and rename it there: a reader sees the old file or the new one, never a part."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -62,7 +62,7 @@ def read_json(path: Path) -> dict:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside ``path``; when the block ends well it takes the place of ``path``, otherwise it is removed."""
+    """Give an empty folder beside ``path``; it replaces ``path`` when the block ends well, else it is removed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))

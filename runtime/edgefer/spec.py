@@ -108,7 +108,9 @@ def _range_problems(value: dict) -> list[str]:
     if not value.get("scale", 128.0):
         problems.append("field 'scale' must not be 0")
     align = value["alignment"]
-    if not (isinstance(align, dict) and _is_points(align.get("landmarks"), 5, 2) and isinstance(align.get("boxes"), dict)):
+    if not (
+        isinstance(align, dict) and _is_points(align.get("landmarks"), 5, 2) and isinstance(align.get("boxes"), dict)
+    ):
         problems.append("field 'alignment' must hold five 'landmarks' (x, y) and 'boxes' by detector")
     elif not _is_points(list(align["boxes"].values()), len(align["boxes"]), 4):
         problems.append("field 'alignment' holds a box that is not x, y, width, height")
@@ -119,5 +121,8 @@ def _is_points(value, count: int, width: int) -> bool:
     return (
         isinstance(value, list | tuple)
         and len(value) == count
-        and all(isinstance(p, list | tuple) and len(p) == width and all(isinstance(n, int | float) for n in p) for p in value)
+        and all(
+            isinstance(p, list | tuple) and len(p) == width and all(isinstance(n, int | float) for n in p)
+            for p in value
+        )
     )

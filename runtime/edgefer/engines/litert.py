@@ -1,0 +1,73 @@
+"""LiteRT (once TensorFlow Lite): .tflite models, through ``ai-edge-litert`` or else ``tflite-runtime``."""
+
+import importlib
+import importlib.metadata
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from edgefer import engines
+from edgefer.engines import contract
+
+PACKAGES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
+
+
+class LiteRT:
+    """See ``edgefer.engines.Engine``."""
+
+    name = "litert"
+
+    def __init__(self, interpreter, package: str, threads: int):
+        self._interpreter, self._package, self._threads = interpreter, package, threads
+        (input_,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
+        self._input, self._output = input_["index"], output["index"]
+        self.input_shape, self.classes = _shape(input_), _shape(output)[1]
+
+    def infer(self, crop: np.ndarray) -> np.ndarray:
+        contract.check_crop(crop, self.input_shape)
+        self._interpreter.set_tensor(self._input, crop)
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output)
+
+    @property
+    def details(self) -> dict:
+        tensors = Counter(np.dtype(tensor["dtype"]).name for tensor in self._interpreter.get_tensor_details())
+        delegated = any(op["op_name"] == "DELEGATE" for op in self._interpreter._get_ops_details())  # no public way
+        return {
+            "engine": f"{self._package} {importlib.metadata.version(self._package)}",
+            "threads": self._threads,
+            "precision": "as the file says: LiteRT computes each operator in the type of its tensors",
+            "tensors": dict(sorted(tensors.items())),
+            "delegate": "XNNPACK" if delegated else "none",
+        }
+
+
+def load(model: Path, threads: int) -> LiteRT:
+    """See ``edgefer.engines.load``."""
+    package, module = _module()
+    contract.check_file(model)
+    try:
+        interpreter = module.Interpreter(model_path=str(model), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise contract.damaged(model, error) from None
+    contract.check_graph(
+        model,
+        [(np.dtype(t["dtype"]).name, _shape(t)) for t in interpreter.get_input_details()],
+        [(np.dtype(t["dtype"]).name, _shape(t)) for t in interpreter.get_output_details()],
+    )
+    return LiteRT(interpreter, package, threads)
+
+
+def _module():
+    for package, name in PACKAGES.items():
+        try:
+            return package, importlib.import_module(name)
+        except ModuleNotFoundError:
+            continue
+    raise engines.missing("litert")
+
+
+def _shape(tensor: dict) -> tuple:
+    return tuple(int(side) for side in tensor["shape_signature"])

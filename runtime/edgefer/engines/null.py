@@ -1,0 +1,31 @@
+"""The null engine: the right shapes and no computation. With it a benchmark measures the loop around a network."""
+
+from pathlib import Path
+
+import numpy as np
+
+from edgefer.engines import contract
+from edgefer.spec import ModelSpec
+
+
+class Null:
+    """See ``edgefer.engines.Engine``. Every class is equally probable."""
+
+    name = "null"
+
+    def __init__(self, spec: ModelSpec):
+        self.input_shape, self.classes = spec.crop_shape, len(spec.labels)
+        self._probabilities = np.full((1, self.classes), 1 / self.classes, np.float32)
+
+    def infer(self, crop: np.ndarray) -> np.ndarray:
+        contract.check_crop(crop, self.input_shape)
+        return self._probabilities.copy()
+
+    @property
+    def details(self) -> dict:
+        return {"engine": "null", "threads": 0, "precision": "none"}
+
+
+def load(model: Path, threads: int) -> Null:
+    """``model`` is a bundle's ``model.json``; see ``edgefer.engines.load`` for the rest."""
+    return Null(ModelSpec.load(model))
