@@ -9,7 +9,13 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, RichProgressBar, TQDMProgressBar
+from lightning.pytorch.callbacks import (
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+    TQDMProgressBar,
+)
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from edgefer.errors import InputRejected, exit_with
@@ -72,7 +78,7 @@ def _claim(out: Path, run: dict) -> None:
 
 
 def _trainer(out: Path, chosen: recipe.Recipe, devices: str) -> L.Trainer:
-    saver = ModelCheckpoint(dirpath=out, filename="epoch", save_last=True, save_top_k=0, every_n_epochs=1)
+    saver = ModelCheckpoint(dirpath=out, filename=Path(STATE).stem, save_top_k=1, enable_version_counter=False)
     saver.FILE_EXTENSION = ".safetensors"
     callbacks = [saver, LearningRateMonitor("epoch"), RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(50)]
     if chosen.ema:
@@ -101,7 +107,9 @@ def _finish(out: Path, learner: Learner, chosen: recipe.Recipe, args: argparse.N
         labels=FERPLUS_LABELS,
         input_size=chosen.input_size,
         channels=chosen.channels,
-        alignment=Alignment(tuple(map(tuple, framing["landmarks"])), {k: tuple(v) for k, v in framing["boxes"].items()}),
+        alignment=Alignment(
+            tuple(map(tuple, framing["landmarks"])), {k: tuple(v) for k, v in framing["boxes"].items()}
+        ),
         options=chosen.options,
         mean=MEAN,
         scale=SCALE,

@@ -58,7 +58,7 @@ class Augmentation:
     def _erased(self, x: Tensor, draw: "_Uniform", generator: torch.Generator) -> Tensor:
         if not self.erase:
             return x
-        batch, channels, height, width = x.shape
+        height, width = x.shape[2:]
         area, aspect = draw(0.02, self.erase_area), torch.exp(draw(-1.2, 1.2))
         h, w = (area * aspect).sqrt().clamp(max=1) * height, (area / aspect).sqrt().clamp(max=1) * width
         top, left = draw(0, 1) * (height - h), draw(0, 1) * (width - w)

@@ -18,6 +18,7 @@ def save(folder: Path, network: nn.Module, spec: ModelSpec) -> None:
     """Write a checkpoint into an existing folder."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     safetensors.torch.save_file(state, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)
     spec.save(folder / SPEC)
 
 

@@ -95,8 +95,12 @@ class Learner(L.LightningModule):
         self.recipe, self.seed = recipe, seed
         network = models.build(recipe.system, num_classes, recipe.channels, recipe.options)
         self.network = network.to(memory_format=torch.channels_last)
-        accuracies = {f"{average}_accuracy": MulticlassAccuracy(num_classes, average=average) for average in ("micro", "macro")}
-        self.metrics = torch.nn.ModuleList(MetricCollection(accuracies, prefix=f"{name}_").clone() for name in VALIDATION)
+        accuracies = {
+            f"{average}_accuracy": MulticlassAccuracy(num_classes, average=average) for average in ("micro", "macro")
+        }
+        self.metrics = torch.nn.ModuleList(
+            MetricCollection(accuracies, prefix=f"{name}_").clone() for name in VALIDATION
+        )
         self.generator: torch.Generator | None = None
 
     def on_train_epoch_start(self) -> None:

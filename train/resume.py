@@ -46,7 +46,9 @@ def _flatten(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, dict):
         return {"dict": [[_flatten(k, tensors), _flatten(v, tensors)] for k, v in value.items()]}
     if isinstance(value, list | tuple):
-        return {type(value).__name__ if type(value) in (list, tuple) else "tuple": [_flatten(v, tensors) for v in value]}
+        return {
+            type(value).__name__ if type(value) in (list, tuple) else "tuple": [_flatten(v, tensors) for v in value]
+        }
     if value is None or isinstance(value, str | bool | int | float):
         return value
     raise TypeError(f"a run's state holds a {type(value).__name__}, which cannot be stored without pickle")

@@ -86,7 +86,9 @@ def load(split: str, data: str | Path | None = None) -> FaceSet:
         try:
             table = read(f"{FOLDERS[split]}/label.csv").decode()
         except (KeyError, FileNotFoundError):
-            raise EnvironmentInvalid(f"{place} has no {FOLDERS[split]}/label.csv, so FER+'s {split} split is not there") from None
+            raise EnvironmentInvalid(
+                f"{place} has no {FOLDERS[split]}/label.csv, so FER+'s {split} split is not there"
+            ) from None
         rows = [(row[0], [float(n) for n in row[2:12]]) for row in csv.reader(io.StringIO(table)) if row and row[0]]
         images = np.stack([_decode(read, f"{FOLDERS[split]}/{name}", place) for name, _ in rows])
     votes = np.array([votes for _, votes in rows], np.float32)

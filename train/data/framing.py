@@ -20,7 +20,7 @@ from train.data import ferplus
 
 FILE = Path(__file__).with_name("ferplus-framing.json")
 SIDE = 240
-"""Crops are upscaled to this before YuNet sees them: of 144, 192, 240 and 320, with borders of 0 to 50 %, it found most here."""
+"""Crops are upscaled to this for YuNet: of 144, 192, 240 and 320, with borders of 0 to 50 %, it found most faces here."""
 YUNET_BORDER = 0.15
 HAAR_BORDER = 0.3
 """Gray border around the crop, as a fraction of its side, so that a box that leaves the crop can be found."""
@@ -39,8 +39,12 @@ def arguments() -> argparse.Namespace:
         help="YuNet's ONNX file (default: the environment variable EDGEFER_YUNET)",
     )
     parser.add_argument("--data", help="folder or zip with FER+ (default: the environment variable EDGEFER_DATA)")
-    parser.add_argument("--count", type=int, default=3000, help="crops to look at, evenly spread over train (default 3000)")
-    parser.add_argument("--out", type=Path, default=FILE, help=f"file to write (default {FILE.name} beside this module)")
+    parser.add_argument(
+        "--count", type=int, default=3000, help="crops to look at, evenly spread over train (default 3000)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=FILE, help=f"file to write (default {FILE.name} beside this module)"
+    )
     return parser.parse_args()
 
 
@@ -72,7 +76,9 @@ def measure(crops: np.ndarray, yunet: Path) -> dict:
     yunet_rows, haar_boxes = _yunet_rows(crops, yunet), _haar_boxes(crops)
     for name, found in (("YuNet", yunet_rows), ("Haar", haar_boxes)):
         if len(found) < LEAST_FOUND:
-            raise InputRejected(f"{name} found {len(found)} faces in {len(crops)} crops, too few to measure; give more crops")
+            raise InputRejected(
+                f"{name} found {len(found)} faces in {len(crops)} crops, too few to measure; give more crops"
+            )
     landmarks, boxes = yunet_rows[:, 4:14].reshape(-1, 5, 2), yunet_rows[:, :4]
     return {
         "landmarks": _rounded(symmetric_points(np.median(landmarks, 0))),
@@ -93,7 +99,12 @@ def measure(crops: np.ndarray, yunet: Path) -> dict:
                 "landmarks_spread": _rounded(_iqr(landmarks)),
                 "box_spread": _rounded(_iqr(boxes)),
             },
-            "haar": {"found": len(haar_boxes), "side": SIDE, "border": HAAR_BORDER, "box_spread": _rounded(_iqr(haar_boxes))},
+            "haar": {
+                "found": len(haar_boxes),
+                "side": SIDE,
+                "border": HAAR_BORDER,
+                "box_spread": _rounded(_iqr(haar_boxes)),
+            },
             "opencv": cv2.__version__,
         },
     }

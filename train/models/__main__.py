@@ -46,7 +46,11 @@ def main() -> int:
     args = parser.parse_args()
     rows = [describe(system) for system in SYSTEMS]
     for row in rows:
-        print("{name:24} paper {paper}  {params:>11,} parameters  {macs:>14,} MACs  {input_size}² × {channels}".format(**row))
+        print(
+            "{name:24} paper {paper}  {params:>11,} parameters  {macs:>14,} MACs  {input_size}² × {channels}".format(
+                **row
+            )
+        )
     if args.json:
         write_json(args.json, rows)
     return 0

@@ -5,7 +5,7 @@ Equations 1–3 and Table 1.
 
 Shapes for an input of side S (paper: 224), batch B:
     x        B, channels, S, S          normalised to about [−1, 1]
-    conv1    B, 29, S/4, S/4            3×3 stride 2, then max-pool stride 2; 29 because 29·4 = 116 suits the depthwise extractor
+    conv1    B, 29, S/4, S/4            3×3 stride 2, max-pool stride 2; 29·4 = 116 suits the depthwise extractor
     stage2   B, 116, S/8, S/8           modulated, plus the local features of the same shape
     stage3   B, 232, S/16, S/16
     stage4   B, 464, S/32, S/32

@@ -1,0 +1,41 @@
+# The habitual commands. Each sets up .venv/ first when pyproject.toml or constraints.txt changed since the last time.
+PYTHON ?= python3.11
+TARGET ?= i7
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup bench test lint format train clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY)  ## install everything into .venv/
+
+bench: $(READY)  ## compress, export and benchmark the default network on TARGET (i7)
+	$(BIN)/python benchmarks/run.py --target $(TARGET)
+
+test: $(READY)  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## check style and the arrows between the rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+format: $(READY)  ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+train: $(READY)  ## train the default network (needs FER+, see the README)
+	$(BIN)/python -m train --recipe efficientface
+
+clean:  ## remove what was built, keep the environment
+	rm -rf build
+
+$(READY): pyproject.toml constraints.txt
+	@echo "setting up $(VENV) (about two minutes, 7 GB: PyTorch brings its GPU libraries)"
+	$(PYTHON) -c 'import sys; assert sys.version_info[:2] >= (3, 11), "Python 3.11 or newer is needed"'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --progress-bar on --constraint constraints.txt --editable '.[workshop,dev]'
+	touch $@

@@ -1,0 +1,83 @@
+"""Choosing how to quantise a network: remedies in order, until the parity rule holds on the tuning crops."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from compress.calibration import Calibration
+from compress.quantize import Plan, nncf_quantize, remedies
+from compress.toollog import Say
+from edgefer import parity
+from edgefer.spec import ModelSpec
+from train import graph
+
+FILE = "compression.json"
+"""Beside a checkpoint's weights: how ``python -m compress`` chose to quantise it."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way of quantising, and what it did on the tuning crops (OpenVINO, batch 1)."""
+
+    plan: Plan
+    paired: parity.Paired
+    problems: tuple[str, ...]
+    """What breaks the parity rule; empty when it holds."""
+
+    def to_json(self) -> dict:
+        return {"plan": self.plan.to_json(), "tuning": self.paired.to_json(), "problems": list(self.problems)}
+
+    @classmethod
+    def from_json(cls, value: dict) -> "Trial":
+        return cls(Plan(**value["plan"]), parity.Paired(**value["tuning"]), tuple(value["problems"]))
+
+
+def choose(
+    network: nn.Module, spec: ModelSpec, calibration: Calibration, vnni: bool, margin_points: float, say: Say
+) -> list[Trial]:
+    """Try remedies until one holds; the last trial is the one to use (the best, if none held).
+
+    Args:
+        network: trained, in evaluation mode.
+        calibration: its crops set ranges, its tuning crops decide.
+        vnni: whether the target declares it; without it NNCF's overflow fix is on.
+        margin_points: accuracy the target allows to lose.
+        say: told each remedy as it is tried.
+    """
+    reference = graph.probabilities(network, spec, calibration.tuning).argmax(1)
+    model = _openvino_model(network, spec)
+    trials: list[Trial] = []
+    for plan in remedies(vnni):
+        say(f"quantising: {plan.name}")
+        quantized = nncf_quantize(model.clone(), calibration.crops, plan, model.inputs[0].any_name)
+        predicted = _predict(quantized, calibration.tuning)
+        result = parity.paired(reference, predicted, calibration.tuning_labels, spec.labels)
+        trials.append(Trial(plan, result, tuple(parity.problems(result, margin_points))))
+        if not trials[-1].problems:
+            return trials
+    return sorted(trials, key=_badness, reverse=True)
+
+
+def _badness(trial: Trial) -> tuple[float, float]:
+    return trial.paired.drop_points or 0.0, trial.paired.flip_rate
+
+
+def _openvino_model(network: nn.Module, spec: ModelSpec):
+    import openvino
+
+    example = torch.zeros(spec.crop_shape, dtype=torch.uint8)
+    with torch.inference_mode():
+        model = openvino.convert_model(graph.DeployedGraph(network, spec).eval(), example_input=example)
+    model.reshape(list(spec.crop_shape))
+    model.inputs[0].set_names({"crop"})
+    return model
+
+
+def _predict(model, crops: np.ndarray) -> np.ndarray:
+    import openvino
+
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    compiled = openvino.Core().compile_model(model, "CPU", settings)
+    return np.array([compiled([crop[None]])[0][0].argmax() for crop in crops])

@@ -1,0 +1,1 @@
+"""Export: one file per format, the parity ladder, the bundle writer. It does not know frames per second."""

@@ -1,0 +1,42 @@
+"""``python -m export``: turn a checkpoint into the bundle of a target; every artifact passes its rung of the parity ladder."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from edgefer import bundle as bundles
+from edgefer import targets
+from edgefer.errors import exit_with
+from edgefer.files import write_json
+from export import build
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    parser.add_argument("--checkpoint", required=True, type=Path, help="folder of a trained or compressed checkpoint")
+    parser.add_argument("--target", required=True, help="entry of devices.yaml")
+    parser.add_argument(
+        "--data", help="folder or zip with FER+, or 'synthetic' (default: EDGEFER_DATA, else synthetic faces)"
+    )
+    parser.add_argument("--out", type=Path, help="folder to write (default: build/bundles/TARGET)")
+    parser.add_argument("--devices", type=Path, help="another devices.yaml")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the bundle's manifest, with the evidence, to FILE"
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = arguments()
+    target = targets.get(args.target, args.devices)
+    out = build.bundle(args.checkpoint, target, args.data, args.out or Path("build/bundles") / target.name)
+    made = bundles.load(out)
+    for artifact in made.artifacts:
+        print(f"{artifact.name:<18} {artifact.bytes / 1e6:6.2f} MB  {artifact.file}")
+    if args.json:
+        write_json(args.json, made.to_json())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(exit_with(main))

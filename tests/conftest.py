@@ -1,0 +1,66 @@
+"""What several tests share. Tests of real data skip, and say so, where FER+ is not found."""
+
+import csv
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CHECKPOINT = ROOT / "train/checkpoints/efficientface"
+
+
+@pytest.fixture(scope="session")
+def ferplus_data() -> str:
+    """Folder with FER+, from EDGEFER_DATA."""
+    from train.data import ferplus
+
+    if ferplus.find() is None:
+        pytest.skip("FER+ is not here: set EDGEFER_DATA to a folder that holds it")
+    return os.environ["EDGEFER_DATA"]
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The shipped checkpoint: (network, ModelSpec)."""
+    from train import checkpoint
+
+    return checkpoint.load(CHECKPOINT)
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(tmp_path_factory) -> Path:
+    """The default bundle of target i7, built without any data, as a newcomer's is."""
+    from edgefer import targets
+    from export import build
+
+    folder = tmp_path_factory.mktemp("bundles") / "i7"
+    return build.bundle(CHECKPOINT, targets.get("i7"), "synthetic", folder)
+
+
+def write_ferplus(root: Path) -> Path:
+    """FER+'s published layout with made-up faces, one grey level a class: 80 rows to train on, 24 to validate on."""
+    rng = np.random.default_rng(0)
+    for folder, count in {"FER2013Train": 80, "FER2013Valid": 24}.items():
+        (root / folder).mkdir(parents=True)
+        with (root / folder / "label.csv").open("w", newline="") as file:
+            for i in range(count):
+                votes = [10 if k == i % 8 else 0 for k in range(10)]
+                image = np.clip(rng.normal(40 + 25 * (i % 8), 20, (48, 48)), 0, 255).astype(np.uint8)
+                cv2.imwrite(str(root / folder / f"fer{i:07}.png"), image)
+                csv.writer(file).writerow([f"fer{i:07}.png", "(0, 0, 48, 48)", *votes])
+    return root
+
+
+@pytest.fixture
+def tiny_ferplus(tmp_path) -> Path:
+    """A small FER+ of the test's own, to damage."""
+    return write_ferplus(tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def small_ferplus(tmp_path_factory) -> Path:
+    """A small FER+ that no test changes."""
+    return write_ferplus(tmp_path_factory.mktemp("ferplus") / "data")

@@ -1,0 +1,174 @@
+"""Training: learns, resumes after a kill as if nothing had happened, and never mixes runs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgefer.errors import InputRejected, UsageError
+from edgefer.spec import ModelSpec
+from train import checkpoint, recipe
+from train.augment import Augmentation
+from train.data import FaceSet
+from train.learner import Faces, TrainingFaces
+from train.resume import SafetensorsCheckpointIO
+
+SMALL = ["--set", "epochs=3", "--set", "input_size=32", "--set", "batch_size=16"]
+
+
+def command(data: Path, out: Path) -> list[str]:
+    recipe_and_places = ["--recipe", "efficientface", "--data", str(data), "--out", str(out)]
+    return [sys.executable, "-m", "train", *recipe_and_places, *SMALL]
+
+
+def train(data: Path, out: Path, *more: str) -> subprocess.CompletedProcess:
+    return subprocess.run([*command(data, out), *more], capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def unbroken(small_ferplus, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "unbroken"
+    result = train(small_ferplus, out)
+    assert result.returncode == 0, result.stderr
+    assert "valid accuracy" in result.stdout
+    return out
+
+
+def test_a_run_leaves_a_checkpoint_with_its_spec_and_curve(unbroken):
+    network, spec = checkpoint.load(unbroken / "checkpoint")
+    assert (spec.system, spec.input_size, spec.channels, len(spec.labels)) == ("efficientface", 32, 1, 8)
+    assert spec.training["recipe"]["epochs"] == 3
+    assert spec.training["rows"] == 70  # ten of the eighty are in the hold-out
+    curve = (unbroken / "checkpoint" / "curve.csv").read_text().splitlines()
+    assert len(curve) == 4
+    assert curve[0].startswith("epoch,train_loss,holdout_micro_accuracy")
+    assert list((unbroken / "tensorboard").glob("events*"))
+    assert not network.training
+
+
+def test_resumes_after_a_kill_as_if_unbroken(small_ferplus, unbroken, tmp_path):
+    out = tmp_path / "killed"
+    process = subprocess.Popen(
+        command(small_ferplus, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 200
+    while not (out / "last.safetensors").exists():
+        assert process.poll() is None, "the run ended before its first state was written"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "checkpoint").exists(), "killed too late to show anything"
+    result = train(small_ferplus, out)
+    assert result.returncode == 0, result.stderr
+    assert "resuming from" in result.stdout
+    resumed, whole = (checkpoint.load(folder / "checkpoint")[0].state_dict() for folder in (out, unbroken))
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+    assert len((out / "checkpoint" / "curve.csv").read_text().splitlines()) == 4
+
+
+def test_a_run_folder_belongs_to_one_run(small_ferplus, unbroken):
+    result = train(small_ferplus, unbroken, "--seed", "1")
+    assert result.returncode == 6
+    assert "another recipe, seed or limit" in result.stderr
+
+
+def test_without_data_one_sentence(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if k != "EDGEFER_DATA"}
+    result = subprocess.run(
+        [sys.executable, "-m", "train", "--recipe", "efficientface", "--out", str(tmp_path / "run")],
+        capture_output=True, text=True, env=environment, timeout=120,
+    )  # fmt: skip
+    assert result.returncode == 3
+    assert "FER+ was not found" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_state_holds_no_pickle_and_survives_a_round_trip(tmp_path):
+    state = {"a": torch.arange(3), 1: [None, True, 0.5, ("x", {2: torch.ones(1)})], "loops": {"epoch": 4}}
+    SafetensorsCheckpointIO().save_checkpoint(state, tmp_path / "state")
+    back = SafetensorsCheckpointIO().load_checkpoint(tmp_path / "state")
+    assert torch.equal(back["a"], state["a"])
+    assert back[1][:3] == [None, True, 0.5]
+    assert isinstance(back[1][3], tuple)
+    assert torch.equal(back[1][3][1][2], torch.ones(1))
+    assert back["loops"] == {"epoch": 4}
+    with pytest.raises(TypeError, match="without pickle"):
+        SafetensorsCheckpointIO().save_checkpoint({"a": object()}, tmp_path / "other")
+    (tmp_path / "state").write_bytes(b"\x80\x04damaged")
+    with pytest.raises(InputRejected, match="not a run's state"):
+        SafetensorsCheckpointIO().load_checkpoint(tmp_path / "state")
+
+
+class TestCheckpoint:
+    """What is wrong with a checkpoint is said in one sentence."""
+
+    @pytest.fixture
+    def folder(self, unbroken, tmp_path) -> Path:
+        import shutil
+
+        return Path(shutil.copytree(unbroken / "checkpoint", tmp_path / "checkpoint"))
+
+    def test_truncated_weights(self, folder):
+        weights = folder / "weights.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1000])
+        with pytest.raises(InputRejected, match="damaged"):
+            checkpoint.load(folder)
+
+    def test_missing_weights(self, folder):
+        (folder / "weights.safetensors").unlink()
+        with pytest.raises(InputRejected, match="missing"):
+            checkpoint.load(folder)
+
+    def test_weights_of_another_network(self, folder):
+        spec = ModelSpec.load(folder / "model.json")
+        ModelSpec(**{**vars(spec), "channels": 3}).save(folder / "model.json")
+        with pytest.raises(InputRejected, match="does not fit system 'efficientface'"):
+            checkpoint.load(folder)
+
+    def test_unknown_option(self, folder):
+        spec = ModelSpec.load(folder / "model.json")
+        ModelSpec(**{**vars(spec), "options": {"wings": 2}}).save(folder / "model.json")
+        with pytest.raises(InputRejected, match="options do not fit"):
+            checkpoint.load(folder)
+
+    def test_unknown_system(self, folder):
+        spec = ModelSpec.load(folder / "model.json")
+        ModelSpec(**{**vars(spec), "system": "resnet"}).save(folder / "model.json")
+        with pytest.raises(UsageError, match="unknown system 'resnet'"):
+            checkpoint.load(folder)
+
+    def test_not_a_folder(self, tmp_path):
+        with pytest.raises(InputRejected, match="is not a folder"):
+            checkpoint.load(tmp_path / "nothing")
+
+
+def face_set(n: int = 10) -> FaceSet:
+    distributions = np.eye(8, dtype=np.float32)[np.arange(n) % 8]
+    distributions[0] = 0
+    labels = np.arange(n) % 8
+    labels[1] = -1
+    return FaceSet(np.zeros((n, 48, 48), np.uint8), distributions, labels, tuple(map(str, range(n))), "made up")
+
+
+def test_targets_choose_the_rows():
+    chosen = recipe.Recipe("efficientface", targets="votes", augmentation=Augmentation())
+    assert len(TrainingFaces(face_set(), chosen)) == 9  # all but the row nobody gave an emotion
+    single = recipe.Recipe("efficientface", targets="majority")
+    assert len(TrainingFaces(face_set(), single)) == 9  # all but the row without a majority
+    assert TrainingFaces(face_set(), single)[0][1].tolist() == [1, 0, 0, 0, 0, 0, 0, 0]
+
+
+def test_rgb_recipes_repeat_gray_faces():
+    assert TrainingFaces(face_set(), recipe.Recipe("efficientface", channels=3))[0][0].shape == (3, 48, 48)
+
+
+def test_evaluation_crops_have_the_recipes_size():
+    faces = Faces(face_set(), face_set(), face_set(), recipe.Recipe("efficientface", input_size=40), 0)
+    assert faces.evaluation_faces[0][0][0].shape == (1, 40, 40)
