@@ -135,9 +135,8 @@ def shade(canvas: Canvas, face: Face, rng: np.random.Generator) -> float:
     brightness *= 1 - np.clip(_gaussians(_hollows(face), face, axes), 0, 0.6)
     brightness *= 1 - 0.75 * _folds(canvas, face)
     brightness *= _skin_texture(face, rng, brightness.shape)
-    lit = cv2.multiply(
-        canvas.pixels, cv2.merge([brightness, brightness, brightness, np.ones_like(brightness)]), dtype=cv2.CV_8U
-    )
+    factors = cv2.merge([brightness] * 3 + [np.ones_like(brightness)])
+    lit = cv2.multiply(canvas.pixels, factors, dtype=cv2.CV_8U)
     gloss = (_twelfth_power(np.maximum(facing, 0)) * np.float32(120 / 255 * scene.shine) * lit[..., 3]).astype(np.uint8)
     canvas.pixels = cv2.add(lit, cv2.merge([gloss, gloss, gloss, np.zeros_like(gloss)]))
     (left, top), (right, bottom) = ((MIDDLE - FIELD[0]) * canvas.scale).astype(int)
