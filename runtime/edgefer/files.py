@@ -1,6 +1,7 @@
 """Files that are never half-written, and their hashes."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -8,8 +9,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
-from edgefer.errors import InputRejected
+from edgefer.errors import InputRejected, UsageError
 
 
 def sha256(path: Path) -> str:
@@ -21,21 +23,52 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` beside ``path`` and rename it there: a reader sees the old file or the new one, never a part."""
+@contextlib.contextmanager
+def new_text(path: Path) -> Iterator[TextIO]:
+    """Give a text file beside ``path`` that takes its place when the block ends well, else it is removed.
+
+    A reader sees the old file or the new one, never a part. What is no file (``/dev/stdout``, a pipe) is written straight.
+
+    Raises:
+        UsageError: the place cannot be written.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            handle, beside = os.open(path, os.O_WRONLY), None
+        else:
+            handle, beside = _beside(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror}); choose another place") from None
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+            yield file
             file.flush()
-            os.fsync(file.fileno())
-        Path(beside).chmod(0o644)
-        Path(beside).replace(path)
+            if beside:
+                os.fsync(file.fileno())
+        if beside:
+            beside.chmod(0o644)
+            beside.replace(path.resolve())
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        if beside:
+            beside.unlink(missing_ok=True)
         raise
+
+
+def _beside(path: Path) -> tuple[int, Path]:
+    """A new, open file in the folder that ``path`` is in, links followed, so that renaming it there is one step."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    return handle, Path(name)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, whole or not at all; see ``new_text``."""
+    with new_text(path) as file:
+        file.write(text)
 
 
 def write_json(path: Path, value) -> None:

@@ -1,0 +1,7 @@
+"""``python -m edgefer`` is ``edgefer``."""
+
+import sys
+
+from edgefer.cli import main
+
+sys.exit(main())

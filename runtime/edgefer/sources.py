@@ -1,0 +1,120 @@
+"""Sources of frames: a video file, an image, a folder of images. They know files and OpenCV, and nothing of faces."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgefer.detectors import opencv
+from edgefer.errors import InputRejected
+
+IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a source."""
+
+    index: int
+    """Its number, from 0."""
+    source: str
+    """The file it comes from."""
+    time: float
+    """Seconds from the beginning of its file; 0 for an image."""
+    image: np.ndarray | None
+    """uint8 (H, W, 3), RGB; None where it could not be read."""
+    error: str | None = None
+    """Why it could not be read."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where frames come from."""
+
+    name: str
+    frames: Iterator[Frame]
+    moving: bool
+    """True: frames follow each other in time. False: independent images."""
+
+
+def open_source(name: str) -> Source:
+    """Open a video file, an image, or a folder of images (sorted by name, not searched deeper).
+
+    Raises:
+        InputRejected: it does not exist, has no images, or cannot be read as what it is.
+        EnvironmentInvalid: OpenCV is not installed.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return Source(name, _images(_listed(path)), moving=False)
+    if not path.is_file():
+        raise InputRejected(f"source {name} does not exist; give a video file, an image or a folder of images")
+    if path.suffix.lower() in IMAGES:
+        return Source(name, iter([_read_whole(path)]), moving=False)
+    return Source(name, _video(path), moving=True)
+
+
+def _listed(folder: Path) -> list[Path]:
+    files = (path for path in folder.iterdir() if path.suffix.lower() in IMAGES and not path.name.startswith("."))
+    found = sorted(path for path in files if path.is_file())
+    if not found:
+        raise InputRejected(f"folder {folder} has no images ({', '.join(sorted(s[1:] for s in IMAGES))})")
+    return found
+
+
+def _images(paths: list[Path]) -> Iterator[Frame]:
+    for index, path in enumerate(paths):
+        yield _image(index, path)
+
+
+def _read_whole(path: Path) -> Frame:
+    frame = _image(0, path)
+    if frame.error:
+        raise InputRejected(frame.error)
+    return frame
+
+
+def _image(index: int, path: Path) -> Frame:
+    cv2 = opencv()
+    image, reason = None, "it is no picture OpenCV knows, or it is damaged"
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except OSError as error:
+        reason = error.strerror
+    except cv2.error:
+        reason = "the file is empty" if path.stat().st_size == 0 else reason
+    if image is None:
+        return Frame(index, str(path), 0.0, None, f"image {path} cannot be read: {reason}")
+    return Frame(index, str(path), 0.0, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+
+def _video(path: Path) -> Iterator[Frame]:
+    """Reads one frame at once, so that a file without any is refused here and not after the models are loaded."""
+    cv2 = opencv()
+    if path.stat().st_size == 0:
+        raise InputRejected(f"video {path} is empty: the file has no bytes")
+    capture = cv2.VideoCapture(str(path))
+    if not capture.isOpened():
+        capture.release()
+        raise InputRejected(f"{path} cannot be read as a video; convert it, for example to mp4, or give an image")
+    there, first = capture.read()
+    if not there:
+        capture.release()
+        raise InputRejected(f"video {path} is empty: it has no frame that can be read")
+    return _frames(cv2, capture, path, first)
+
+
+def _frames(cv2, capture, path: Path, image: np.ndarray) -> Iterator[Frame]:
+    rate, index, last, there = capture.get(cv2.CAP_PROP_FPS), 0, 0.0, True
+    try:
+        while there:
+            time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if index and time <= last:  # some containers carry no times: count frames instead
+                time = last + (1 / rate if rate > 0 else 0.04)
+            last = max(time, 0.0)
+            yield Frame(index, str(path), last, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+            there, image = capture.read()
+            index += 1
+    finally:
+        capture.release()
