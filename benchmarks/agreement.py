@@ -1,0 +1,70 @@
+"""Does the timed artifact still recognise what fp32 does? Predictions through the timed engine, compared pair by pair."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.processes import Worker
+from benchmarks.stats import Estimate
+from edgefer import parity
+from edgefer.align import resize
+from edgefer.errors import EnvironmentInvalid
+from edgefer.spec import ModelSpec
+
+FACES_WITHOUT_TORCH, SEED_WITHOUT_TORCH = 500, 2
+
+
+@dataclass(frozen=True)
+class Crops:
+    """What artifacts are compared on."""
+
+    crops: np.ndarray
+    """uint8 (N, S, S, C)."""
+    labels: np.ndarray | None
+    """int64 (N,); None where only agreement can be shown."""
+    source: str
+
+
+def evaluation_crops(spec: ModelSpec, data: str | None) -> Crops:
+    """``train.evaluate``'s crops; on a machine without torch, synthetic faces.
+
+    Raises:
+        EnvironmentInvalid: data was named and torch, which reads it, is not installed.
+    """
+    if importlib.util.find_spec("torch"):
+        from train.evaluate import crops
+
+        found = crops(spec, data)
+        return Crops(found.crops, found.labels, found.source)
+    if data not in (None, "synthetic"):
+        raise EnvironmentInvalid("reading --data needs the workshop; run: pip install 'edgefer[workshop]'")
+    from train.data.synthetic import faces
+
+    made = faces(FACES_WITHOUT_TORCH, SEED_WITHOUT_TORCH)
+    return Crops(np.stack([resize(image, spec.input_size, spec.channels) for image in made.images]), None, made.source)
+
+
+def predictions(job: dict, crops: Path) -> np.ndarray:
+    """Class index (N,) that a fresh worker's engine gives each crop of a .npy file."""
+    out = crops.with_name("probabilities.npy")
+    with Worker(job) as worker:
+        worker.ask("load")
+        worker.ask("predict", crops=str(crops), out=str(out))
+    return np.load(out, allow_pickle=False).argmax(1)
+
+
+def compare(reference: np.ndarray, candidate: np.ndarray, crops: Crops, spec: ModelSpec) -> tuple[parity.Paired, dict]:
+    """The paired result and its metrics; accuracies are None where there are no labels."""
+    paired = parity.paired(reference, candidate, crops.labels, spec.labels)
+    return paired, {
+        "accuracy": _fraction(paired.accuracy_candidate, paired.n),
+        "accuracy_fp32": _fraction(paired.accuracy_reference, paired.n),
+        "accuracy_drop_points": None if paired.drop_points is None else Estimate(paired.drop_points, paired.drop_ci95),
+        "flip_rate": _fraction(paired.flip_rate, paired.n),
+    }
+
+
+def _fraction(value: float | None, n: int) -> Estimate | None:
+    return None if value is None else Estimate(value, parity.wilson(round(value * n), n))

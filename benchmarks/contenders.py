@@ -1,0 +1,56 @@
+"""Who is measured against whom: the jobs of the workers. Names only; nothing runs here."""
+
+import importlib.util
+from dataclasses import dataclass
+
+from edgefer import engines
+from edgefer.bundle import Bundle
+from edgefer.targets import Target
+
+TARGET, EAGER, ORT, SAME = "target", "eager_fp32", "onnxruntime_fp32", "same_engine_fp32"
+
+
+@dataclass(frozen=True)
+class Field:
+    """The contenders of one run."""
+
+    jobs: dict[str, dict]
+    """Role → what its worker is told. Roles are the four above and, on request, ``engine/precision``."""
+    absent: dict[str, str]
+    """Role → why it could not take part."""
+
+
+def field(bundle: Bundle, target: Target, every: bool = False) -> Field:
+    """The target's artifact and its references; with ``every``, each other artifact of the bundle whose engine is installed."""
+    jobs, absent = {TARGET: artifact_job(bundle, target.engine, target.precision, target.threads)}, {}
+    if importlib.util.find_spec("torch"):
+        jobs[EAGER] = {"kind": "eager", "system": bundle.spec.system, "threads": target.threads}
+    else:
+        absent[EAGER] = "torch is not installed here (pip install 'edgefer[workshop]')"
+    _reference(jobs, absent, ORT, bundle, "onnxruntime", target.threads)
+    if target.engine != "onnxruntime" and target.precision != "fp32":
+        _reference(jobs, absent, SAME, bundle, target.engine, target.threads)
+    if every:
+        jobs |= {a.name: artifact_job(bundle, a.engine, a.precision, target.threads) for a in runnable(bundle)}
+    return Field(jobs, absent)
+
+
+def runnable(bundle: Bundle) -> list:
+    """The bundle's artifacts whose engine is installed here."""
+    return [a for a in bundle.artifacts if a.engine in engines.installed()]
+
+
+def artifact_job(bundle: Bundle, engine: str, precision: str, threads: int) -> dict:
+    """The job of one artifact; an unknown one is a UsageError listing those that exist."""
+    model = bundle.folder / bundle.artifact(engine, precision).file
+    shape = list(bundle.spec.crop_shape)
+    return {"kind": "artifact", "engine": engine, "model": str(model.resolve()), "threads": threads, "shape": shape}
+
+
+def _reference(jobs: dict, absent: dict, role: str, bundle: Bundle, engine: str, threads: int) -> None:
+    if engine not in engines.installed():
+        absent[role] = f"{engine} is not installed here (pip install 'edgefer[{engine}]')"
+    elif not any((a.engine, a.precision) == (engine, "fp32") for a in bundle.artifacts):
+        absent[role] = f"the bundle has no {engine}/fp32"
+    else:
+        jobs[role] = artifact_job(bundle, engine, "fp32", threads)

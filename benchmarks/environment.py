@@ -1,0 +1,102 @@
+"""Environment fingerprint: what a figure depends on beside the code. Read from the system; None where it does not tell."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimd", "asimddp", "i8mm")
+"""CPU flags that decide which kernels an engine picks: vector width, int8 dot products, bf16."""
+PACKAGES = (
+    "edgefer", "numpy", "torch", "nncf", "onnx", "onnxruntime", "openvino", "ai-edge-litert", "tflite-runtime",
+    "ai-edge-quantizer", "litert-torch", "opencv-python-headless", "opencv-python",
+)  # fmt: skip
+
+
+def fingerprint() -> dict:
+    """Everything below as one JSON object."""
+    return {
+        "cpu": cpu(),
+        "memory_total_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "load_average_at_start": list(os.getloadavg()),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": sys.version.split()[0],
+        "packages": packages(),
+        "git": git(Path(__file__).parent),
+    }
+
+
+def cpu() -> dict:
+    """Model, flags that matter, cores, affinity, governor, frequency, temperature, throttling."""
+    text = _read("/proc/cpuinfo") or ""
+    flags = set((_field(text, "flags") or _field(text, "Features") or "").split())
+    return {
+        "model": _field(text, "model name") or _field(text, "Model") or platform.processor() or None,
+        "machine": platform.machine(),
+        "flags": [flag for flag in FLAGS if flag in flags],
+        "cores": os.cpu_count(),
+        "affinity": sorted(os.sched_getaffinity(0)),
+        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "mhz": _mhz(text),
+        "temperature_c": temperatures(),
+        "throttled": _throttled(),
+    }
+
+
+def temperatures(root: Path = Path("/sys/class/thermal")) -> dict[str, float]:
+    """Degrees Celsius of each thermal zone that can be read; empty in most virtual machines."""
+    zones = {zone: _read(zone / "temp") for zone in sorted(root.glob("thermal_zone*"))}
+    return {_read(zone / "type") or zone.name: int(value) / 1000 for zone, value in zones.items() if value}
+
+
+def packages() -> dict[str, str]:
+    """Versions of those of ``PACKAGES`` that are installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git(folder: Path) -> dict | None:
+    """Commit, and whether the working tree differs from it; None outside a checkout."""
+    commit = _output("git", "-C", str(folder), "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return {"commit": commit, "dirty": bool(_output("git", "-C", str(folder), "status", "--porcelain"))}
+
+
+def _mhz(cpuinfo: str) -> float | None:
+    current = _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")
+    told = _field(cpuinfo, "cpu MHz")
+    return int(current) / 1000 if current else float(told) if told else None
+
+
+def _throttled() -> str | None:
+    """A Raspberry Pi's own word on undervoltage and throttling since boot, ``throttled=0x0`` when there was none."""
+    return _output("vcgencmd", "get_throttled") if shutil.which("vcgencmd") else None
+
+
+def _field(text: str, name: str) -> str | None:
+    pairs = (line.partition(":") for line in text.splitlines())
+    return next((value.strip() for key, _, value in pairs if key.strip() == name), None)
+
+
+def _read(path: str | Path) -> str | None:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None
+
+
+def _output(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

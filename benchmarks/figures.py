@@ -1,0 +1,46 @@
+"""From raw samples to figures. Pure: what was measured in, estimates by metric name out; None where there is nothing."""
+
+import numpy as np
+
+from benchmarks import contenders, stats
+from benchmarks.stats import Estimate
+
+RATIOS = {
+    "speedup_vs_eager_fp32": contenders.EAGER,
+    "speedup_vs_onnxruntime_fp32": contenders.ORT,
+    "speedup_vs_same_engine_fp32": contenders.SAME,
+}
+
+
+def speed(blocks: dict[str, np.ndarray], seed: int = 0) -> dict[str, Estimate | None]:
+    """Figures of an interleaved run: ``blocks`` maps roles to nanoseconds (rounds, blocks, n)."""
+    target = blocks[contenders.TARGET]
+    latency = stats.median(target / 1e6, seed)
+    figures = {"latency_ms": latency}
+    figures |= {f"latency_p{p}_ms": Estimate(value) for p, value in stats.percentiles(target / 1e6).items()}
+    figures["fps"] = latency.map(lambda ms: 1000 / ms)
+    for name, role in RATIOS.items():
+        figures[name] = stats.ratio(blocks[role], target, seed) if role in blocks else None
+    if contenders.SAME not in blocks:  # the target is fp32 itself, or onnxruntime's fp32 is that reference already
+        del figures["speedup_vs_same_engine_fp32"]
+    return figures
+
+
+def cold(starts: list[dict[str, float]], seed: int = 0) -> dict[str, Estimate]:
+    """Median over process starts."""
+    return {"cold_start_ms": stats.repeats([start["total"] for start in starts], seed)}
+
+
+def memory(runs: list[dict[str, dict[str, int]]]) -> dict[str, Estimate]:
+    """Largest high-water mark of all runs: a budget of memory is a ceiling, not a typical value."""
+    return {"peak_rss_mb": Estimate(max(run["steady"]["vm_hwm"] for run in runs) / 1e6)}
+
+
+def pipeline(runs: list[dict], seed: int = 0) -> dict[str, Estimate | None]:
+    """Frames a second over the frames' own times, from ``benchmarks.whole.run``; the repeats are processes.
+
+    None where no face was found in any frame: nothing then came to a label.
+    """
+    if not any(any(run["faces"]) for run in runs):
+        return {"pipeline_fps": None}
+    return {"pipeline_fps": stats.repeats([1e9 * len(run["ns"]) / sum(run["ns"]) for run in runs], seed)}

@@ -1,0 +1,100 @@
+"""Starting workers and talking to them. One request, one answer; a worker ends when its stdin closes, so none outlives us."""
+
+import contextlib
+import json
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from edgefer import errors
+from edgefer.errors import EdgeferError
+
+WORKER = Path(__file__).with_name("worker.py")
+PATIENCE_S = 600
+"""Longest wait for one answer: far above any honest one, so that a hung engine ends the run instead of a night."""
+
+
+class Worker:
+    """A running worker process. Use with ``with``."""
+
+    def __init__(self, job: dict):
+        self.job = job
+        self.stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
+        self.spawned_ns = time.monotonic_ns()
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", str(WORKER), json.dumps(job)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.stderr,
+        )
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def ask(self, do: str, **request) -> dict:
+        """Send one request and wait for its answer.
+
+        Raises:
+            EdgeferError: what the worker raised, with its exit code; or, with code 70, that it died or hangs.
+        """
+        try:
+            self.process.stdin.write(json.dumps({"do": do, **request}).encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise self._died(do) from None
+        if not select.select([self.process.stdout], [], [], PATIENCE_S)[0]:
+            raise EdgeferError(f"{name_of(self.job)} did not answer '{do}' within {PATIENCE_S} s; its engine hangs")
+        line = self.process.stdout.readline()
+        if not line:
+            raise self._died(do)
+        answer = json.loads(line)
+        if "error" in answer:
+            raise _carried(answer)
+        return answer
+
+    def start(self) -> dict:
+        """Load the model and answer once; the answers of both requests in one."""
+        return {"spawned_ns": self.spawned_ns, **self.ask("load"), **self.ask("first")}
+
+    def warm_up(self, seconds: float) -> list[int]:
+        """Uncounted inferences; nanoseconds of each."""
+        return self.ask("run", seconds=seconds)["ns"]
+
+    def block(self, n: int) -> list[int]:
+        """``n`` inferences; nanoseconds of each."""
+        return self.ask("run", n=n)["ns"]
+
+    def close(self) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it died first
+            self.process.stdin.close()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.stderr.close()
+
+    def _died(self, do: str) -> EdgeferError:
+        code = self.process.wait()
+        self.stderr.seek(0)
+        last = self.stderr.read().decode(errors="replace").strip().splitlines()[-1:] or ["it left no message"]
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        return EdgeferError(f"{name_of(self.job)} {how} at '{do}': {last[0]}")
+
+
+def name_of(job: dict) -> str:
+    """What a job is, for messages."""
+    return f"the worker for {job.get('engine') or job.get('system')} ({job['kind']})"
+
+
+def _carried(answer: dict) -> EdgeferError:
+    """The worker's error, as the class that has its exit code."""
+    kinds = {kind.exit_code: kind for kind in EdgeferError.__subclasses__()}
+    return kinds.get(answer["exit_code"], errors.EdgeferError)(answer["error"])
