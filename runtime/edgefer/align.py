@@ -47,6 +47,8 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
         InputRejected: the points coincide, so that no scale exists.
     """
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    if source.shape != target.shape:
+        raise InputRejected(f"a face's landmarks must have shape {target.shape}, not {source.shape}")
     s_mean, t_mean = source.mean(0), target.mean(0)
     s, t = source - s_mean, target - t_mean
     spread = (s**2).sum()
@@ -54,6 +56,8 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
         raise InputRejected("a face's landmarks coincide, so it cannot be aligned")
     a = (s * t).sum() / spread
     b = (s[:, 0] * t[:, 1] - s[:, 1] * t[:, 0]).sum() / spread
+    if a * a + b * b < 1e-12:  # as when they come in a mirrored order
+        raise InputRejected("a face's landmarks do not lie as those of a face, so it cannot be aligned")
     rotation = np.array([[a, -b], [b, a]])
     return np.column_stack([rotation, t_mean - rotation @ s_mean])
 
@@ -61,7 +65,7 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 def box_to_box(source, target) -> np.ndarray:
     """2×3 matrix that moves box ``source`` (x, y, w, h) onto ``target``: centres and mean sides meet, no stretching."""
     (sx, sy, sw, sh), (tx, ty, tw, th) = source, target
-    if sw <= 0 or sh <= 0:
+    if not (np.isfinite([sx, sy, sw, sh]).all() and sw > 0 and sh > 0):
         raise InputRejected(f"a face box of {sw}×{sh} pixels has no area")
     scale = float(np.sqrt((tw * th) / (sw * sh)))
     return np.array(
@@ -82,7 +86,7 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         so that nothing aliases; then bilinear interpolation.
     """
     inverse = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
-    shrink = int(np.sqrt(abs(np.linalg.det(inverse[:, :2]))))
+    shrink = min(_shrinking(inverse), max(image.shape[:2]))
     if shrink >= 2:
         corners = inverse @ np.array([[0, size, 0, size], [0, 0, size, size], [1, 1, 1, 1]])
         image, inverse = _shrunk(image, inverse, corners, shrink)
@@ -92,15 +96,23 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     return np.clip(_bilinear(image, x, y) + 0.5, 0, 255).astype(np.uint8)
 
 
+def _shrinking(inverse: np.ndarray) -> int:
+    """By how much a crop's pixels are larger than the image's, a whole number; 3.9999… is 4 on every machine."""
+    return max(1, int(np.sqrt(abs(np.linalg.det(inverse[:, :2]))) + 1e-3))
+
+
+def _block(low: float, side: int, f: int) -> int:
+    """First pixel of the f-pixel block that ``low`` lies in. Blocks are counted from the frame's corner, so that a last
+    digit that differs between machines does not shift them."""
+    return int(np.clip(np.floor(low / f), 0, (side - 1) // f)) * f
+
+
 def _shrunk(image: np.ndarray, inverse: np.ndarray, corners: np.ndarray, f: int) -> tuple[np.ndarray, np.ndarray]:
     """The part of ``image`` around ``corners``, averaged over f×f pixels, and ``inverse`` in its coordinates."""
     height, width = image.shape[:2]
-    x0, y0 = (
-        int(np.clip(np.floor(low) - 2 * f, 0, side - 1))
-        for low, side in zip(corners.min(1), (width, height), strict=True)
-    )
+    x0, y0 = (_block(low - 2 * f, side, f) for low, side in zip(corners.min(1), (width, height), strict=True))
     x1, y1 = (
-        int(np.clip(np.ceil(high) + 2 * f, 1, side)) for high, side in zip(corners.max(1), (width, height), strict=True)
+        int(np.clip(np.ceil(high) + 2 * f, 1, n)) for high, n in zip(corners.max(1), (width, height), strict=True)
     )
     part = image[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
     part = np.pad(part, ((0, -part.shape[0] % f), (0, -part.shape[1] % f), (0, 0)), mode="edge")
@@ -162,10 +174,10 @@ def _crop(frame: np.ndarray, matrix: np.ndarray, size: int, channels: int) -> np
     """Convert only the part of the frame that the crop can touch: most of a frame is not face."""
     inverse = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
     corners = inverse @ np.array([[0, size, 0, size], [0, 0, size, size], [1, 1, 1, 1]])
-    margin = 3 * max(1, int(np.sqrt(abs(np.linalg.det(inverse[:, :2])))))
+    f = _shrinking(inverse)
     height, width = frame.shape[:2]
-    x0, y0 = np.clip(np.floor(corners.min(1)) - margin, 0, (width - 1, height - 1)).astype(int)
-    x1, y1 = np.clip(np.ceil(corners.max(1)) + margin, 1, (width, height)).astype(int)
+    x0, y0 = (_block(low - 3 * f, side, f) for low, side in zip(corners.min(1), (width, height), strict=True))
+    x1, y1 = np.clip(np.ceil(corners.max(1)) + 3 * f, 1, (width, height)).astype(int)
     part = frame[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
     moved = np.column_stack([matrix[:, :2], matrix @ np.array([x0, y0, 1.0])])
     return warp(to_channels(part, channels), moved, size)

@@ -102,13 +102,23 @@ def new_folder(path: Path) -> Iterator[Path]:
     beside.chmod(0o755)
     try:
         yield beside
-        old = None
-        if path.exists():
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            path.replace(old / path.name)
-        beside.replace(path)
-        if old:
-            shutil.rmtree(old)
+        _take_place(beside, path)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
+
+
+def _take_place(beside: Path, path: Path) -> None:
+    """Rename ``beside`` to ``path``; what was there comes back if that fails, and goes if it does not."""
+    if not path.exists():
+        beside.replace(path)
+        return
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+    path.replace(aside / path.name)
+    try:
+        beside.replace(path)
+    except BaseException:
+        (aside / path.name).replace(path)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside)

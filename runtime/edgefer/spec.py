@@ -1,5 +1,6 @@
 """ModelSpec: everything needed to use a model correctly. It travels with the weights, always."""
 
+import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -98,31 +99,41 @@ class ModelSpec:
 def _range_problems(value: dict) -> list[str]:
     problems = []
     labels = value["labels"]
-    if not (isinstance(labels, list | tuple) and len(labels) >= 2 and all(isinstance(x, str) for x in labels)):
-        problems.append("field 'labels' must be a list of at least two names")
+    named = isinstance(labels, list | tuple) and all(isinstance(x, str) for x in labels)
+    if not (named and len(labels) >= 2 and len(set(labels)) == len(labels)):
+        problems.append("field 'labels' must be a list of at least two different names")
     size = value["input_size"]
     if not (isinstance(size, int) and 16 <= size <= 1024):
         problems.append("field 'input_size' must be a whole number from 16 to 1024")
     if value["channels"] not in (1, 3):
         problems.append("field 'channels' must be 1 (gray) or 3 (RGB)")
-    if not value.get("scale", 128.0):
-        problems.append("field 'scale' must not be 0")
-    align = value["alignment"]
+    if not _is_number(value.get("mean", 128.0)):
+        problems.append("field 'mean' must be a number")
+    if not (_is_number(value.get("scale", 128.0)) and value.get("scale", 128.0)):
+        problems.append("field 'scale' must be a number other than 0")
+    return problems + _alignment_problems(value["alignment"])
+
+
+def _alignment_problems(align) -> list[str]:
     if not (
         isinstance(align, dict) and _is_points(align.get("landmarks"), 5, 2) and isinstance(align.get("boxes"), dict)
     ):
-        problems.append("field 'alignment' must hold five 'landmarks' (x, y) and 'boxes' by detector")
-    elif not _is_points(list(align["boxes"].values()), len(align["boxes"]), 4):
-        problems.append("field 'alignment' holds a box that is not x, y, width, height")
-    return problems
+        return ["field 'alignment' must hold five 'landmarks' (x, y) and 'boxes' by detector"]
+    boxes = list(align["boxes"].values())
+    if not (_is_points(boxes, len(boxes), 4) and all(box[2] > 0 and box[3] > 0 for box in boxes)):
+        return ["field 'alignment' holds a box that is not x, y, width, height with an area"]
+    if len({tuple(point) for point in align["landmarks"]}) < 5:
+        return ["field 'alignment' holds landmarks that coincide"]
+    return []
 
 
 def _is_points(value, count: int, width: int) -> bool:
     return (
         isinstance(value, list | tuple)
         and len(value) == count
-        and all(
-            isinstance(p, list | tuple) and len(p) == width and all(isinstance(n, int | float) for n in p)
-            for p in value
-        )
+        and all(isinstance(p, list | tuple) and len(p) == width and all(_is_number(n) for n in p) for p in value)
     )
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,4 +1,4 @@
-"""Make the tiny bundle of the runtime's tests: ``python tests/data/make_tiny_models.py [FOLDER]``. Needs the workshop, tests do not.
+"""Make the tiny bundle of the runtime's tests: ``python tests/data/make_tiny_models.py [FOLDER]``. Needs the workshop.
 
 Two strided convolutions and a linear layer over 16×16 gray crops, four classes, seed 0, weights large enough that different
 crops get different labels. Three formats, fp32 and int8, with golden vectors: what ``edgefer.bundle.load`` reads. The folder

@@ -1,0 +1,89 @@
+"""Files appear whole or not at all, and errors carry their exit codes."""
+
+import os
+
+import pytest
+
+from edgefer import errors, files
+
+
+def test_write_and_read(tmp_path):
+    files.write_json(tmp_path / "new" / "a.json", {"ü": 1})
+    assert files.read_json(tmp_path / "new" / "a.json") == {"ü": 1}
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.json"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), files.new_text(path) as file:
+        file.write("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_nan_is_not_json(tmp_path):
+    with pytest.raises(ValueError):
+        files.write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "real.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to("real.txt")
+    files.write_text(tmp_path / "link.txt", "new")
+    assert (tmp_path / "real.txt").read_text() == "new" and (tmp_path / "link.txt").is_symlink()
+
+
+def test_a_pipe_is_written_straight(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    files.write_text(tmp_path / "pipe", "line")
+    assert os.read(reader, 10) == b"line" and (tmp_path / "pipe").is_fifo()
+    os.close(reader)
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "below.txt"):
+        with pytest.raises(errors.UsageError, match="cannot be written"):
+            files.write_text(path, "x")
+
+
+def test_new_folder_replaces_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "out"
+    with files.new_folder(path) as folder:
+        (folder / "a").write_text("1")
+    with pytest.raises(RuntimeError), files.new_folder(path) as folder:
+        (folder / "b").write_text("2")
+        raise RuntimeError
+    assert [p.name for p in path.iterdir()] == ["a"]
+    with files.new_folder(path) as folder:
+        (folder / "c").write_text("3")
+    assert [p.name for p in path.iterdir()] == ["c"] and [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    "error, code",
+    [
+        (errors.BudgetBroken, 1),
+        (errors.UsageError, 2),
+        (errors.EnvironmentInvalid, 3),
+        (errors.Unreachable, 5),
+        (errors.InputRejected, 6),
+        (KeyboardInterrupt, 130),
+        (ZeroDivisionError, 70),
+    ],
+)
+def test_exit_codes(error, code, capsys):
+    def main():
+        raise error("the sentence")
+
+    assert errors.exit_with(main) == code
+    told = capsys.readouterr().err
+    if issubclass(error, errors.EdgeferError):
+        assert told == "error: the sentence\n"
+
+
+def test_success_is_zero():
+    assert errors.exit_with(lambda: None) == 0

@@ -1,0 +1,203 @@
+"""devices.yaml: the shipped file is right, a wrong one tells all its problems, an absent device says what to do."""
+
+import dataclasses
+import platform
+import socket
+import sys
+
+import pytest
+import yaml
+
+from edgefer import targets
+from edgefer.errors import EnvironmentInvalid, InputRejected, UsageError
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a devices.yaml: one good target 'box', changed by the arguments; a field given as None is left out."""
+
+    def _write(text: str | None = None, **fields):
+        path = tmp_path / "devices.yaml"
+        entry = {
+            "description": "a box",
+            "reach": {"kind": "local", "machine": "x86_64"},
+            "engine": "litert",
+            "precision": "int8",
+            "threads": 2,
+            "vnni": False,
+            "margin_points": 0.5,
+            "budgets": {"fps": {"min": 40}},
+            **fields,
+        }
+        entry = {name: value for name, value in entry.items() if value is not None}
+        path.write_text(yaml.safe_dump({"schema": 1, "targets": {"box": entry}}) if text is None else text)
+        return path
+
+    return _write
+
+
+def rejected(path) -> str:
+    with pytest.raises(InputRejected) as caught:
+        targets.load(path)
+    told = str(caught.value)
+    assert told.startswith(str(path)) and "\n" not in told
+    return told
+
+
+def test_the_shipped_file():
+    shipped = targets.load()
+    assert sorted(shipped) == ["android", "i7", "rpi4", "rpi5"]
+    i7 = shipped["i7"]
+    assert i7.reach["kind"] == "local" and i7.budgets["fps"] == targets.Budget(min=40)
+    assert {"fps", "speedup_vs_eager_fp32", "peak_rss_mb", "artifact_mb", "cold_start_ms", "flip_rate"} <= set(
+        i7.budgets
+    )
+
+
+def test_every_field_of_the_shipped_file_is_documented():
+    head = targets.default_path().read_text().split("schema: 1")[0]
+    names = [f.name for f in dataclasses.fields(targets.Target) if f.name != "name"]
+    names += [metric for target in targets.load().values() for metric in target.budgets]
+    names += [name for wanted in targets.REACH.values() for name in wanted]
+    assert [name for name in names if name not in head] == []
+
+
+def test_unknown_target():
+    with pytest.raises(UsageError) as caught:
+        targets.get("i9")
+    assert str(caught.value) == "unknown target 'i9'; devices.yaml has android, i7, rpi4, rpi5"
+
+
+def test_a_good_file(write):
+    box = targets.load(write())["box"]
+    assert box.threads == 2 and box.budgets == {"fps": targets.Budget(min=40)}
+
+
+@pytest.mark.parametrize(
+    "fields, told",
+    [
+        ({"engine": "tensorrt"}, "engine 'tensorrt' is not one of litert, onnxruntime, openvino"),
+        ({"engine": "null"}, "engine 'null'"),
+        ({"precision": "int4"}, "precision 'int4' is not one of fp32, int8"),
+        ({"threads": 0}, "threads must be"),
+        ({"threads": True}, "threads must be"),
+        ({"vnni": "no"}, "vnni must be true or false"),
+        ({"margin_points": 2}, "margin_points must be from 0 to 0.5"),
+        ({"description": None}, "field 'description' is missing"),
+        ({"colour": "red"}, "field 'colour' is unknown"),
+        ({"budgets": []}, "'budgets' must be a mapping"),
+        ({"budgets": {"fps": {"min": 1, "max": 2}}}, "budget fps: it must have exactly one of 'min' and 'max'"),
+        ({"budgets": {"fps": {}}}, "budget fps: it must have exactly one"),
+        ({"budgets": {"fps": {"least": 1}}}, "budget fps: it must have exactly one"),
+        ({"budgets": {"fps": {"min": "fast"}}}, "budget fps: min must be a number"),
+        ({"budgets": {"fps": {"min": float("nan")}}}, "budget fps: min must be a number"),
+        ({"reach": {"kind": "telepathy"}}, "one of local, ssh, adb"),
+        ({"reach": {"kind": "local"}}, "reach of kind local needs 'machine'"),
+        ({"reach": {"kind": "ssh", "host": "", "user": "pi", "port": 0}}, "reach.port must be from 1 to 65535"),
+        ({"reach": {"kind": "ssh", "host": "", "user": "pi", "port": "22"}}, "reach.port must be a whole number"),
+        ({"reach": {"kind": "adb", "serial": "", "host": "x"}}, "reach of kind adb has no 'host'"),
+    ],
+)
+def test_a_wrong_field(write, fields, told):
+    assert f"box: {told}" in rejected(write(**fields)) or told in rejected(write(**fields))
+
+
+def test_all_problems_at_once(write):
+    told = rejected(write(engine="x", threads=None, colour="red", budgets={"fps": {"min": 1, "max": 2}}))
+    for part in ("engine 'x'", "'threads' is missing", "'colour' is unknown", "budget fps"):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("schema: [", "cannot be read as YAML"),
+        ("", "must hold 'schema' and 'targets'"),
+        ("just words", "must hold"),
+        ("schema: 2\ntargets: {a: 1}", "schema 2 is not 1"),
+        ("schema: 1\ntargets: {}", "at least one name"),
+        ("schema: 1\ntargets: {a: 1}", "a: it must be a mapping"),
+        ("schema: 1\ntargets:\n  a: 1\n  a: 2", "'a' is there twice"),
+        ("schema: 1\nother: 2\ntargets: {a: 1}", "field 'other' is unknown"),
+        ("!!python/object/apply:os.getcwd []", "cannot be read as YAML"),
+    ],
+)
+def test_a_wrong_file(write, text, told):
+    assert told in rejected(write(text))
+
+
+def test_a_missing_file(tmp_path):
+    assert "is missing" in rejected(tmp_path / "devices.yaml")
+
+
+def test_without_yaml(monkeypatch, write):
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(EnvironmentInvalid, match=r"edgefer\[workshop\]"):
+        targets.load(write())
+
+
+def reached(write, **reach) -> str | None:
+    return targets.unreachable_reason(targets.load(write(reach=reach))["box"])
+
+
+@pytest.mark.parametrize("here, wanted", [("x86_64", "amd64"), ("AMD64", "x86_64"), ("aarch64", "arm64")])
+def test_this_machine_by_any_of_its_names(write, monkeypatch, here, wanted):
+    monkeypatch.setattr(platform, "machine", lambda: here)
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    assert reached(write, kind="local", machine=wanted) is None
+
+
+@pytest.mark.parametrize("system, machine", [("Linux", "aarch64"), ("Darwin", "x86_64")])
+def test_another_machine(write, monkeypatch, system, machine):
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "system", lambda: system)
+    told = reached(write, kind="local", machine="x86_64")
+    assert (
+        told.startswith("target 'box' cannot be reached: it is a Linux x86_64 machine")
+        and f"{system} {machine}" in told
+    )
+
+
+def test_ssh_without_a_host(write):
+    told = reached(write, kind="ssh", host="", user="pi", port=22)
+    assert told.startswith(
+        "target 'box' cannot be reached: set reach.host of box in devices.yaml to the device's address"
+    )
+
+
+def test_ssh_where_nothing_answers(write):
+    with socket.socket() as free:  # bound but not listening: connections are refused
+        free.bind(("127.0.0.1", 0))
+        told = reached(write, kind="ssh", host="127.0.0.1", user="pi", port=free.getsockname()[1])
+    assert "nothing answers at 127.0.0.1" in told
+
+
+def test_ssh_that_answers_is_not_measured_yet(write):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        told = reached(write, kind="ssh", host="127.0.0.1", user="pi", port=server.getsockname()[1])
+    assert "measuring over ssh is not built yet" in told and "edgefer run" in told
+
+
+def fake_adb(tmp_path, monkeypatch, script: str) -> None:
+    tool = tmp_path / "bin" / "adb"
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+
+
+def test_adb_is_not_installed(write, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "adb is not installed" in reached(write, kind="adb", serial="")
+
+
+def test_adb_without_a_device(write, monkeypatch, tmp_path):
+    fake_adb(tmp_path, monkeypatch, "echo 'error: no devices/emulators found' >&2; exit 1")
+    told = reached(write, kind="adb", serial="")
+    assert "no devices/emulators found" in told and "USB debugging" in told
+
+
+def test_adb_with_the_chosen_device(write, monkeypatch, tmp_path):
+    fake_adb(tmp_path, monkeypatch, '[ "$ANDROID_SERIAL" = abc ] && echo device')
+    assert "measuring over adb is not built yet" in reached(write, kind="adb", serial="abc")
+    assert "adb says" in reached(write, kind="adb", serial="")
