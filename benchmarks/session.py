@@ -71,6 +71,11 @@ class Session:
             self.remarks.append(
                 f"noise: blocks of the same thing differ by {noise:.0%}; {verdict.NOISE_BOUND:.0%} is allowed"
             )
+        load, cores = fingerprint["load_average_at_start"][0], len(fingerprint["cpu"]["affinity"])
+        if load > cores:
+            self.remarks.append(
+                f"busy: load average {load:.1f} on {cores} cores when the run began; times may be too long"
+            )
         rows = verdict.metrics(self.measured, self.target.budgets, noisy, self.notes)
         self.remarks += [f"{name} was not measured and nothing stands in for it" for name in verdict.unanswered(rows)]
         return {

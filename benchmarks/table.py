@@ -53,8 +53,8 @@ def metric_table(metrics: dict[str, dict], out: Console) -> Table:
     """One row a metric: name, measured, interval, budget, verdict."""
     table = _table(out)
     for heading, side in (("metric", "left"), ("measured", "right"), ("95 % interval", "right"), ("budget", "right")):
-        table.add_column(heading, justify=side, overflow="fold", no_wrap=True)
-    table.add_column("verdict", overflow="fold", no_wrap=True)
+        table.add_column(heading, justify=side, overflow="fold")
+    table.add_column("verdict", overflow="fold")
     for name, row in metrics.items():
         verdict = row["verdict"] or "–"
         cells = [name, quantity(row["value"], row["unit"]), interval(row), budget(row["budget"], row["unit"])]
@@ -70,9 +70,19 @@ def notes(metrics: dict[str, dict]) -> list[str]:
 def engine_table(rows: list[dict], out: Console) -> Table:
     """One row for every engine and precision of the same interleaved run."""
     table = _table(out)
-    headings = "engine", "latency ms", "95 % interval", "× eager", "peak MB", "cold ms", "size MB", "accuracy", "flips"
+    headings = (
+        "engine",
+        "latency\nms",
+        "95 %\ninterval",
+        "times\neager",
+        "peak\nMB",
+        "cold\nms",
+        "size\nMB",
+        "accuracy",
+        "flips",
+    )
     for heading in headings:
-        table.add_column(heading, justify="left" if heading == "engine" else "right", overflow="fold", no_wrap=True)
+        table.add_column(heading, justify="left" if heading == "engine" else "right", overflow="fold")
     for row in rows:
         interval_ = "–".join(number(end) for end in row["latency_ci95"])
         figures = [row[k] for k in ("speedup_vs_eager_fp32", "peak_rss_mb", "cold_start_ms", "artifact_mb")]

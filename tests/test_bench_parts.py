@@ -59,6 +59,16 @@ def test_a_worker_that_breaks_shows_its_last_words(null_job):
         worker.ask("dance")
 
 
+def test_the_eager_reference_runs_the_papers_own_network():
+    pytest.importorskip("torch", reason="is the reference: install edgefer[workshop]")
+    with Worker({"kind": "eager", "system": "efficientface", "threads": 1}) as worker:
+        worker.start()
+        details = worker.ask("details")
+        assert len(worker.block(2)) == 2
+    assert (details["input_size"], details["channels"], details["threads"]) == (224, 3, 1)
+    assert details["precision"] == "torch.float32"
+
+
 def test_memory_and_cold_start_workers_import_neither_torch_nor_opencv(null_job):
     code = "import runpy, sys; runpy.run_path(sys.argv[1]); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, str(WORKER)], capture_output=True, text=True, timeout=60)

@@ -107,10 +107,9 @@ EASY = {
 def good(place) -> tuple[subprocess.CompletedProcess, dict]:
     """One quick run with budgets that hold, and its record."""
     file = devices(place / "easy.yaml", **EASY)
-    where = ("--target", "here", "--devices", file, "--bundle", place / "good")
-    done = run(*where, "--quick", "--data", "synthetic", "--json", place / "good.json")
+    done = run_without_torch(place, "--devices", file, "--bundle", place / "good", "--engines")
     assert done.returncode in (0, 3), done.stderr  # 3: the machine is too busy to time anything on, and the run says so
-    return done, json.loads((place / "good.json").read_text())
+    return done, json.loads((place / "record.json").read_text())
 
 
 def test_a_good_bundle_passes_and_the_verdict_is_the_exit_code(good):
@@ -177,7 +176,7 @@ def test_the_record_says_what_it_was_measured_on(good):
 def test_the_table_is_plain_and_whole_in_a_pipe(good):
     done, record = good
     assert "\x1b" not in done.stdout and "…" not in done.stdout.replace(" … ", "")
-    table = [line for line in done.stdout.splitlines() if line.startswith(("|", "+"))]
+    table = [line.rstrip() for line in done.stdout.splitlines() if line.startswith(("|", "+"))]
     assert max(map(len, table)) <= 100
     assert all(any(line.split("|")[1].strip() == name for line in table if "|" in line) for name in record["metrics"])
     assert "quick" in done.stdout
@@ -192,12 +191,24 @@ def test_a_broken_budget_fails_the_run(place):
     assert record["verdict"] == record["metrics"]["artifact_mb"]["verdict"] == "fail"
 
 
-def test_a_damaged_artifact_fails_parity_without_any_budget_and_without_torch(place):
+def test_every_engine_stands_in_one_table(good):
+    done, record = good
+    rows = {row["name"]: row for row in record["samples"]["engines"]}
+    assert rows.keys() == {"onnxruntime/fp32", "onnxruntime/int8"}
+    assert rows["onnxruntime/fp32"]["flip_rate"] == 0
+    assert all(row["latency_ms"] > 0 and row["peak_rss_mb"] > 0 and row["cold_start_ms"] > 0 for row in rows.values())
+    assert all(any(line.startswith(f"| {name} ") for line in done.stdout.splitlines()) for name in rows)
+
+
+def test_a_damaged_artifact_fails_parity_without_any_budget(place):
     tiny_bundle(place / "damaged", damage=1.0)
     done = run_without_torch(place, "--devices", devices(place / "none.yaml"), "--bundle", place / "damaged")
     assert done.returncode == 1, done.stderr
     assert "labels flip" in done.stdout
-    eager = json.loads((place / "record.json").read_text())["metrics"]["speedup_vs_eager_fp32"]
+
+
+def test_without_torch_the_eager_reference_is_not_measured_and_says_why(good):
+    eager = good[1]["metrics"]["speedup_vs_eager_fp32"]
     assert (eager["value"], eager["verdict"]) == (None, "not measured")
     assert "torch is not installed" in eager["note"]
 
