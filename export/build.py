@@ -8,9 +8,7 @@ from compress import calibration, plan
 from compress.toollog import Say, tool_output
 from edgefer import bundle as bundles
 from edgefer import engines, golden
-from edgefer.align import align_crop
 from edgefer.errors import BudgetBroken, EdgeferError
-from edgefer.faces import Face
 from edgefer.files import new_folder, read_json
 from edgefer.spec import ModelSpec
 from edgefer.targets import Target
@@ -137,10 +135,7 @@ class _Build:
         """Frames with known landmarks → crops → what every artifact says of them."""
         width, height = GOLDEN_SIZE
         frames, landmarks = synthetic.frames(GOLDEN_FRAMES, GOLDEN_SEED, width, height)
-        crops = [
-            align_crop(f, Face((0, 0, width, height), 1.0, "golden", p), self.spec)
-            for f, p in zip(frames, landmarks, strict=True)
-        ]
+        crops = golden.cut(self.spec, frames, landmarks)
         outputs = {}
         for artifact in made.artifacts:
             engine = engines.load(artifact.engine, self.folder / artifact.file, self.target.threads)

@@ -23,8 +23,14 @@ def ferplus_data() -> str:
 
 
 @pytest.fixture(scope="session")
+def checkpoint_folder() -> Path:
+    """The default network's shipped checkpoint."""
+    return CHECKPOINT
+
+
+@pytest.fixture(scope="session")
 def shipped():
-    """The shipped checkpoint: (network, ModelSpec)."""
+    """What is in it: (network, ModelSpec)."""
     from train import checkpoint
 
     return checkpoint.load(CHECKPOINT)

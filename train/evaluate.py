@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgefer import bundle, engines, parity
-from edgefer.errors import InputRejected, UsageError, exit_with
+from edgefer.errors import EnvironmentInvalid, InputRejected, UsageError, exit_with
 from edgefer.files import write_json
 from edgefer.spec import FERPLUS_LABELS, ModelSpec
 from train import checkpoint, graph
@@ -52,7 +52,7 @@ def use_ferplus(data: str | None) -> bool:
         return False
     found = ferplus.find(data) is not None
     if data and not found:
-        raise InputRejected(ferplus.WHERE.format(f" in {data}"))
+        raise EnvironmentInvalid(ferplus.WHERE.format(f" in {data}"))
     return found
 
 
