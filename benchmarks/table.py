@@ -70,19 +70,10 @@ def notes(metrics: dict[str, dict]) -> list[str]:
 def engine_table(rows: list[dict], out: Console) -> Table:
     """One row for every engine and precision of the same interleaved run."""
     table = _table(out)
-    headings = (
-        "engine",
-        "latency\nms",
-        "95 %\ninterval",
-        "times\neager",
-        "peak\nMB",
-        "cold\nms",
-        "size\nMB",
-        "accuracy",
-        "flips",
-    )
+    table.add_column("engine", no_wrap=True)
+    headings = "latency\nms", "95 %\ninterval", "times\neager", "peak\nMB", "cold\nms", "size\nMB", "accuracy", "flips"
     for heading in headings:
-        table.add_column(heading, justify="left" if heading == "engine" else "right", overflow="fold")
+        table.add_column(heading, justify="right", overflow="fold")
     for row in rows:
         interval_ = "–".join(number(end) for end in row["latency_ci95"])
         figures = [row[k] for k in ("speedup_vs_eager_fp32", "peak_rss_mb", "cold_start_ms", "artifact_mb")]
