@@ -35,7 +35,7 @@ def _command(argv: list[str] | None) -> int:
 
 def _add_run(commands) -> None:
     help_ = "find the faces in a video, an image or a folder of images; write one JSON object a frame"
-    command = commands.add_parser("run", help=help_, description=help_.capitalize() + ".")
+    command = commands.add_parser("run", help=help_, description=f"{help_[0].upper()}{help_[1:]}.")
     command.set_defaults(work=_run)
     add = command.add_argument
     real = [name for name, row in engines.ENGINES.items() if row.packages]
