@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgefer.spec import ModelSpec
-from train.data import FaceSet, ferplus, synthetic
+from train.data import FaceSet, crops_of, ferplus, synthetic
 from train.evaluate import use_ferplus
-from train.learner import crops_of
 
 CALIBRATION_CROPS = 300
 CALIBRATION_SEED, TUNING_SEED = 0, 1

@@ -33,8 +33,7 @@ class TestRungs:
 
     @pytest.fixture(scope="class")
     def crops(self, bundle) -> np.ndarray:
-        from train.data import synthetic
-        from train.learner import crops_of
+        from train.data import crops_of, synthetic
 
         return crops_of(synthetic.faces(400, seed=77), bundle.spec.input_size, bundle.spec.channels)
 

@@ -46,7 +46,7 @@ def test_symmetry_keeps_a_mirrored_face():
 
 def test_no_detector_file_is_a_sentence():
     with pytest.raises(EnvironmentInvalid, match="EDGEFER_YUNET"):
-        framing._yunet_file("nowhere.onnx")
+        framing.measure(np.zeros((1, 48, 48), np.uint8), None)
 
 
 @pytest.mark.skipif(not Path(YUNET).is_file(), reason="EDGEFER_YUNET does not name YuNet's file")

@@ -13,8 +13,7 @@ from edgefer.errors import EnvironmentInvalid, InputRejected, UsageError, exit_w
 from edgefer.files import write_json
 from edgefer.spec import FERPLUS_LABELS, ModelSpec
 from train import checkpoint, graph
-from train.data import FaceSet, ferplus, synthetic
-from train.learner import crops_of
+from train.data import FaceSet, crops_of, ferplus, synthetic
 
 SYNTHETIC_FACES, SYNTHETIC_SEED = 2000, 2
 """Faces and seed of the synthetic evaluation set; calibration and tuning use other seeds."""

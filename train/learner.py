@@ -9,9 +9,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
-from edgefer.align import resize
 from train import models
-from train.data import FaceSet
+from train.data import FaceSet, crops_of
 from train.recipe import Recipe
 
 MEAN, SCALE = 128.0, 128.0
@@ -22,11 +21,6 @@ VALIDATION = ("holdout", "valid")
 def normalised(crops: Tensor) -> Tensor:
     """Grey levels 0…255 → about [−1, 1]."""
     return (crops - MEAN) / SCALE
-
-
-def crops_of(faces: FaceSet, size: int, channels: int) -> np.ndarray:
-    """Evaluation crops, uint8 (N, size, size, channels), through the device's own resampling."""
-    return np.stack([resize(image, size, channels) for image in faces.images])
 
 
 class TrainingFaces(Dataset):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgefer.align import resize
+
 
 @dataclass(frozen=True)
 class FaceSet:
@@ -34,3 +36,8 @@ class FaceSet:
     def evaluated(self) -> "FaceSet":
         """Only the faces with a label."""
         return self[self.labels >= 0]
+
+
+def crops_of(faces: FaceSet, size: int, channels: int) -> np.ndarray:
+    """The faces as a network is given them: uint8 (N, size, size, channels), through the device's own resampling."""
+    return np.stack([resize(image, size, channels) for image in faces.images])
