@@ -2,11 +2,12 @@
 
 from dataclasses import fields, replace
 
-import cv2
 import numpy as np
 import pytest
 
+from edgefer import detectors
 from edgefer.align import align_crop
+from edgefer.faces import Face as FoundFace
 from edgefer.spec import FERPLUS_LABELS, Alignment, ModelSpec
 from train.data import FaceSet, synthetic
 from train.data.synthetic import geometry, picture
@@ -109,7 +110,7 @@ def test_crop_and_frame_of_a_face_show_the_same_face():
         there = geometry.moved(geometry.landmarks(face), matrix) / 64
         alignment = Alignment(tuple(map(tuple, there.tolist())), {})
         spec = ModelSpec("any", FERPLUS_LABELS, 64, 1, alignment)
-        aligned = align_crop(frame, _Found(landmarks), spec)[..., 0]
+        aligned = align_crop(frame, FoundFace((0, 0, 1, 1), 1.0, "exact", landmarks), spec)[..., 0]
         middle = slice(16, 56)  # the backdrop is not the same
         correlations.append(np.corrcoef(direct[middle, middle].ravel(), aligned[middle, middle].ravel())[0, 1])
     assert np.median(correlations) > 0.9, correlations
@@ -128,11 +129,10 @@ def test_crops_lie_on_the_framing():
 
 
 def test_a_detector_finds_the_faces(framed):
-    cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+    detector = detectors.load("haar")
     found = 0
     for frame, landmarks in zip(*framed, strict=True):
-        boxes = cascade.detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 1.1, 5, minSize=(60, 60))
-        found += any(_inside(landmarks, box) for box in boxes)
+        found += any(_inside(landmarks, face.box) for face in detector.detect(frame))
     assert found >= 16, f"Haar found {found} of 20 faces"
 
 
@@ -146,13 +146,6 @@ def test_expressions_move_what_they_should():
     assert geometry.mouth_corner(smile, 1)[1] < geometry.mouth_corner(at_rest, 1)[1]
     assert np.ptp(geometry.mouth_shape(drop).lower - geometry.mouth_shape(drop).upper) > 0.5
     assert geometry.brow_outline(frown, 1)[0, 1] > geometry.brow_outline(at_rest, 1)[0, 1]
-
-
-class _Found:
-    """A face as a detector hands it over."""
-
-    def __init__(self, landmarks: np.ndarray):
-        self.landmarks, self.box, self.detector = landmarks, (0, 0, 1, 1), "exact"
 
 
 def _inside(landmarks: np.ndarray, box) -> bool:

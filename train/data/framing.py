@@ -14,17 +14,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgefer.errors import EnvironmentInvalid, InputRejected, UsageError, exit_with
+from edgefer import detectors
+from edgefer.errors import InputRejected, UsageError, exit_with
+from edgefer.faces import Face
 from edgefer.files import sha256, write_text
 from train.data import ferplus
 
 FILE = Path(__file__).with_name("ferplus-framing.json")
 SIDE = 240
 """Crops are upscaled to this for YuNet: of 144, 192, 240 and 320, with borders of 0 to 50 %, it found most faces here."""
-YUNET_BORDER = 0.15
-HAAR_BORDER = 0.3
-"""Gray border around the crop, as a fraction of its side, so that a box that leaves the crop can be found."""
-YUNET_SCORE = 0.6
+BORDERS = {"haar": 0.3, "yunet": 0.15}
+"""Gray border around the crop for each detector, as a fraction of its side, so that a box that leaves the crop is found."""
 GRAY_LEVEL = 128
 MIRRORED = (1, 0, 2, 4, 3)
 """Which landmark each one becomes when the face is mirrored."""
@@ -35,7 +35,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m train.data.framing", description=__doc__)
     parser.add_argument(
         "--detector",
-        default=os.environ.get("EDGEFER_YUNET"),
+        default=os.environ.get(detectors.VARIABLE),
         help="YuNet's ONNX file (default: the environment variable EDGEFER_YUNET)",
     )
     parser.add_argument("--data", help="folder or zip with FER+ (default: the environment variable EDGEFER_DATA)")
@@ -52,14 +52,14 @@ def main() -> int:
     args = arguments()
     if args.count < 1:
         raise UsageError(f"--count {args.count} must be at least 1")
-    framing = measure(_crops(args.data, args.count), _yunet_file(args.detector))
+    framing = measure(_crops(args.data, args.count), args.detector)
     write_text(args.out, _readable(framing))
     how = framing["how"]
     print(f"{args.out}: YuNet found {how['yunet']['found']}, Haar {how['haar']['found']} of {how['crops']} crops")
     return 0
 
 
-def measure(crops: np.ndarray, yunet: Path) -> dict:
+def measure(crops: np.ndarray, yunet: str | Path | None) -> dict:
     """Fit the framing.
 
     Args:
@@ -71,40 +71,30 @@ def measure(crops: np.ndarray, yunet: Path) -> dict:
         the crop's side; and ``how`` they were measured.
 
     Raises:
-        InputRejected: a detector finds too few faces to take a median of.
+        EnvironmentInvalid, InputRejected: YuNet's file is not named, missing or damaged; or a detector finds too few faces
+            to take a median of.
     """
-    yunet_rows, haar_boxes = _yunet_rows(crops, yunet), _haar_boxes(crops)
-    for name, found in (("YuNet", yunet_rows), ("Haar", haar_boxes)):
-        if len(found) < LEAST_FOUND:
+    found = {name: _found(crops, detectors.load(name, yunet), border) for name, border in BORDERS.items()}
+    for name, faces in found.items():
+        if len(faces) < LEAST_FOUND:
             raise InputRejected(
-                f"{name} found {len(found)} faces in {len(crops)} crops, too few to measure; give more crops"
+                f"{name} found {len(faces)} faces in {len(crops)} crops, too few to measure; give more crops"
             )
-    landmarks, boxes = yunet_rows[:, 4:14].reshape(-1, 5, 2), yunet_rows[:, :4]
+    landmarks = _shares(np.array([face.landmarks for face in found["yunet"]]), "yunet")
+    boxes = {name: _box_shares(faces, name) for name, faces in found.items()}
+    how = {name: {"found": len(faces), "border": BORDERS[name]} for name, faces in found.items()}
+    how["yunet"].update(file=Path(yunet).name, sha256=sha256(yunet), landmarks_spread=_rounded(_iqr(landmarks)))
+    for name, values in boxes.items():
+        how[name]["box_spread"] = _rounded(_iqr(values))
     return {
         "landmarks": _rounded(symmetric_points(np.median(landmarks, 0))),
-        "boxes": {
-            "haar": _rounded(symmetric_box(np.median(haar_boxes, 0))),
-            "yunet": _rounded(symmetric_box(np.median(boxes, 0))),
-        },
+        "boxes": {name: _rounded(symmetric_box(np.median(values, 0))) for name, values in boxes.items()},
         "how": {
             "crops": len(crops),
             "data": f"FER+ train without its {ferplus.HOLDOUT_PERCENT} % hold-out, evaluated rows",
+            "side": SIDE,
             "spread": "interquartile range, fraction of the crop's side",
-            "yunet": {
-                "found": len(yunet_rows),
-                "file": yunet.name,
-                "sha256": sha256(yunet),
-                "side": SIDE,
-                "border": YUNET_BORDER,
-                "landmarks_spread": _rounded(_iqr(landmarks)),
-                "box_spread": _rounded(_iqr(boxes)),
-            },
-            "haar": {
-                "found": len(haar_boxes),
-                "side": SIDE,
-                "border": HAAR_BORDER,
-                "box_spread": _rounded(_iqr(haar_boxes)),
-            },
+            **how,
             "opencv": cv2.__version__,
         },
     }
@@ -127,48 +117,25 @@ def _crops(data: str | None, count: int) -> np.ndarray:
     return faces.images[rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]]
 
 
-def _yunet_file(path: str | None) -> Path:
-    if not path or not Path(path).is_file():
-        raise EnvironmentInvalid(
-            f"YuNet's file {path or ''} is not there: give --detector, or set EDGEFER_YUNET, to a face_detection_yunet_*.onnx "
-            "of the OpenCV Zoo (github.com/opencv/opencv_zoo)"
-        )
-    return Path(path)
+def _found(crops: np.ndarray, detector: detectors.Detector, border: float) -> list[Face]:
+    """The largest face of each crop that has one at least half as wide as the crop, in pixels of the enlarged crop."""
+    firsts = [detector.detect(_enlarged(crop, border))[:1] for crop in crops]
+    return [face for faces in firsts for face in faces if face.box[2] >= SIDE / 2]
 
 
-def _yunet_rows(crops: np.ndarray, file: Path) -> np.ndarray:
-    """float (found, 14): box and five landmarks of the surest face of each crop, as fractions of the crop's side."""
-    side = SIDE + 2 * _border(YUNET_BORDER)
-    detector = cv2.FaceDetectorYN.create(str(file), "", (side, side), YUNET_SCORE)
-    rows = []
-    for crop in crops:
-        found = detector.detect(cv2.cvtColor(_enlarged(crop, YUNET_BORDER), cv2.COLOR_GRAY2BGR))[1]
-        if found is not None:
-            rows.append(max(found, key=lambda row: row[14])[:14])
-    offset = np.array([_border(YUNET_BORDER)] * 2 + [0, 0] + [_border(YUNET_BORDER)] * 10)
-    return (np.array(rows).reshape(-1, 14) - offset) / SIDE
+def _shares(points: np.ndarray, detector: str) -> np.ndarray:
+    """Pixels of enlarged crops → fractions of the crop's side."""
+    return (points - round(SIDE * BORDERS[detector])) / SIDE
 
 
-def _haar_boxes(crops: np.ndarray) -> np.ndarray:
-    """float (found, 4): the largest box of each crop, as fractions of the crop's side."""
-    cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
-    least = (SIDE // 2, SIDE // 2)
-    boxes = []
-    for crop in crops:
-        found = cascade.detectMultiScale(_enlarged(crop, HAAR_BORDER), scaleFactor=1.1, minNeighbors=5, minSize=least)
-        if len(found):
-            boxes.append(max(found, key=lambda box: box[2]))
-    offset = np.array([_border(HAAR_BORDER)] * 2 + [0, 0])
-    return (np.array(boxes).reshape(-1, 4) - offset) / SIDE
-
-
-def _border(fraction: float) -> int:
-    return round(SIDE * fraction)
+def _box_shares(faces: list[Face], detector: str) -> np.ndarray:
+    boxes = np.array([face.box for face in faces])
+    return np.concatenate([_shares(boxes[:, :2], detector), boxes[:, 2:] / SIDE], 1)
 
 
 def _enlarged(crop: np.ndarray, border: float) -> np.ndarray:
     large = cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    return cv2.copyMakeBorder(large, *[_border(border)] * 4, cv2.BORDER_CONSTANT, value=GRAY_LEVEL)
+    return cv2.copyMakeBorder(large, *[round(SIDE * border)] * 4, cv2.BORDER_CONSTANT, value=GRAY_LEVEL)
 
 
 def _iqr(values: np.ndarray) -> np.ndarray:

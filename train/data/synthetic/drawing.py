@@ -13,11 +13,15 @@ from train.data.synthetic.geometry import (
     chin_drop,
     eye_shape,
     face_outline,
+    mirrored,
     mouth_shape,
     smooth,
     turned,
 )
 from train.data.synthetic.shading import shade
+
+TOOTH = 0.36
+"""Height of the upper teeth in face units."""
 
 
 def draw_head(face: Face, rng: np.random.Generator, scale: float) -> Canvas:
@@ -39,16 +43,14 @@ def draw_head(face: Face, rng: np.random.Generator, scale: float) -> Canvas:
 
 
 def _draw_skin(canvas: Canvas, face: Face) -> None:
-    """Flat colours of everything that the relief shades: neck, ears, face, beard, nostrils, lips."""
+    """Flat colours of everything that the relief shades: neck, ears, face, beard, nostrils."""
     person, outline = face.person, face_outline(face)
     middle = outline[:, 0].mean()
     neck = np.array([(-1.35, 1.8), (1.35, 1.8), (1.45, 4.9), (-1.45, 4.9)]) + [0.6 * middle, 0]
     canvas.fill(neck, tinted(person.skin, 0.62))
     for side in SIDES:
-        ear = np.array([(2.0, -0.5), (2.4, -0.6), (2.5, 0.0), (2.3, 0.9), (1.95, 1.0)]) * [
-            side * person.width / 2.12,
-            1,
-        ]
+        ear = np.array([(2.0, -0.5), (2.4, -0.6), (2.5, 0.0), (2.3, 0.9), (1.95, 1.0)])
+        ear *= [side * person.width / 2.12, 1]
         canvas.fill(smooth(ear + [1.5 * middle, 0]), tinted(person.skin, 0.82))
     canvas.fill(outline, person.skin)
     if person.beard:
@@ -72,9 +74,8 @@ def _draw_beard(canvas: Canvas, face: Face) -> None:
         (0.4, 1.55),
         (0.0, 1.58),
     ]
-    right = np.array(half) * [person.width / 2.12, 1]
     beard = Canvas(canvas.scale)
-    beard.fill(smooth(turned(np.concatenate([right, right[-2:0:-1] * [-1, 1]]), face.pose, 0.1)), colour)
+    beard.fill(smooth(turned(mirrored(half) * [person.width / 2.12, 1], face.pose, 0.1)), colour)
     beard.pixels = cv2.blur(beard.pixels, (2 * int(0.15 * canvas.scale) + 1,) * 2)
     canvas.blend(beard)
     around = np.concatenate([mouth.top - [0, 0.06], mouth.bottom[::-1] + [0, 0.1]])
@@ -123,17 +124,15 @@ def _draw_mouth(canvas: Canvas, face: Face, light: float) -> None:
 
 
 def _draw_teeth(canvas: Canvas, mouth: Mouth, pose: Pose, light: float, opening: float) -> None:
-    """The upper row, at most 0.26 high, and the lower row where the mouth is not open wide."""
-    narrow = np.array([0.86, 1.0])
-    gap = mouth.lower - mouth.upper
-    height = (np.minimum(gap[:, 1], 0.26) * (1 - ARC**4))[:, None] * [[0, 0.9]]
-    ivory = (232 * light, 226 * light, 215 * light)
-    canvas.fill(turned(np.concatenate([mouth.upper, (mouth.upper + height)[::-1]]) * narrow, pose, 0.1), ivory)
-    if opening < 0.5:
-        low = (np.maximum(gap[:, 1] - 0.3, 0) * (1 - ARC**4))[:, None] * [[0, 1.0]]
-        canvas.fill(
-            turned(np.concatenate([mouth.lower - low, mouth.lower[::-1]]) * narrow, pose, 0.1), tinted(ivory, 0.85)
-        )
+    """The upper row, at most ``TOOTH`` high, and below it the lower row where the mouth is not open wide."""
+    narrow = np.array([0.9, 1.0])
+    gap = (mouth.lower - mouth.upper)[:, 1:]
+    ivory = tinted((242, 238, 228), min(1.0, 0.08 + light))
+    upper = mouth.upper + np.minimum(gap, TOOTH * (1 - ARC**4)[:, None]) * [[0, 1]]
+    if opening < 0.6:
+        lower = mouth.lower - np.maximum(0.9 * gap - TOOTH, 0) * [[0, 1]]
+        canvas.fill(turned(np.concatenate([lower, mouth.lower[::-1]]) * narrow, pose, 0.1), tinted(ivory, 0.85))
+    canvas.fill(turned(np.concatenate([mouth.upper, upper[::-1]]) * narrow, pose, 0.1), ivory)
 
 
 def _draw_back_hair(canvas: Canvas, face: Face, rng: np.random.Generator) -> None:
@@ -151,8 +150,7 @@ def _draw_back_hair(canvas: Canvas, face: Face, rng: np.random.Generator) -> Non
         (wide * 0.95, low),
         (0.0, low),
     ]
-    right = np.array(half)
-    points = np.concatenate([right, right[-2:0:-1] * [-1, 1]])
+    points = mirrored(half)
     points[:, 0] += -1.6 * np.sin(face.pose.yaw)
     hair = Canvas(canvas.scale)
     hair.fill(smooth(points), tinted(person.hair, 0.75))

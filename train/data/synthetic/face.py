@@ -45,7 +45,8 @@ def actions_of(units: dict[int, float]) -> Actions:
 PROTOTYPES: dict[str, tuple[dict[int, float], ...]] = {
     "neutral": ({}, {25: 0.1}, {24: 0.25}),
     "happiness": (
-        {6: 0.8, 10: 0.3, 12: 1.0, 25: 0.9, 26: 0.08},
+        {6: 0.7, 10: 0.3, 12: 1.0, 25: 1.0},
+        {6: 0.9, 10: 0.5, 12: 1.1, 25: 1.1, 26: 0.05},
         {6: 1.0, 10: 0.4, 12: 1.0, 25: 1.0, 26: 0.35},
         {6: 0.6, 12: 1.0},
     ),
@@ -54,21 +55,22 @@ PROTOTYPES: dict[str, tuple[dict[int, float], ...]] = {
         {1: 1.0, 2: 1.0, 5: 1.0, 18: 0.8, 25: 0.6, 26: 0.5},
     ),
     "sadness": (
-        {1: 1.0, 4: 0.35, 15: 1.0, 17: 0.5, 43: 0.2},
-        {1: 0.9, 4: 0.3, 15: 0.8, 17: 0.3, 43: 0.5},
+        {1: 1.2, 4: 0.15, 15: 1.0, 17: 0.3, 43: 0.45},
+        {1: 1.2, 4: 0.15, 15: 0.8, 43: 0.7},
+        {1: 1.2, 4: 0.3, 6: 0.5, 7: 0.5, 10: 0.3, 15: 0.9, 20: 0.3, 25: 0.7, 26: 0.25, 43: 0.7},
     ),
     "anger": (
-        {4: 1.0, 5: 0.3, 7: 0.6, 9: 0.2, 15: 0.25, 24: 0.9},
-        {4: 1.0, 7: 0.5, 9: 0.5, 10: 0.7, 20: 0.4, 25: 1.0, 26: 0.5},
-        {4: 1.0, 7: 0.7, 9: 0.4, 10: 0.4, 20: 0.5, 25: 1.0},
+        {4: 1.2, 5: 0.2, 7: 0.6, 9: 0.6, 15: 0.6, 24: 0.7},
+        {4: 1.2, 7: 0.5, 9: 0.6, 10: 0.7, 20: 0.4, 25: 1.0, 26: 0.5},
+        {4: 1.2, 7: 0.6, 9: 0.8, 10: 0.7, 15: 0.4, 20: 0.3, 25: 0.9, 26: 0.15},
     ),
     "disgust": (
-        {4: 0.6, 6: 0.6, 7: 0.9, 9: 1.0, 10: 1.0, 15: 0.5, 25: 0.3},
-        {4: 0.5, 6: 0.5, 7: 0.8, 9: 1.0, 10: 0.7, 15: 0.8, 17: 0.6},
+        {4: 0.7, 6: 0.7, 7: 1.0, 9: 1.3, 10: 1.2, 15: 0.6, 25: 0.3},
+        {4: 0.6, 6: 0.6, 7: 0.9, 9: 1.3, 10: 0.9, 15: 1.0, 17: 0.6},
     ),
     "fear": (
-        {1: 1.0, 2: 0.4, 4: 0.5, 5: 1.0, 20: 1.0, 25: 0.9, 26: 0.2},
-        {1: 1.0, 2: 0.5, 4: 0.5, 5: 1.0, 20: 0.7, 25: 0.8, 26: 0.5},
+        {1: 1.2, 2: 0.4, 4: 0.4, 5: 1.2, 15: 0.3, 20: 0.8, 25: 0.9, 26: 0.35},
+        {1: 1.2, 2: 0.5, 4: 0.4, 5: 1.2, 15: 0.3, 20: 0.6, 25: 0.8, 26: 0.55},
     ),
     "contempt": (
         {7: 0.3, 14: 1.0, 43: 0.2},
@@ -166,7 +168,7 @@ class Face:
 
 def sample(label: int, rng: np.random.Generator) -> Face:
     """A random face that shows ``label``."""
-    strength = rng.uniform(0.6, 1.1)
+    strength = rng.uniform(0.75, 1.15)
     prototypes = PROTOTYPES[FERPLUS_LABELS[label]]
     prototype = actions_of(prototypes[rng.integers(len(prototypes))])
     return Face(label, strength, _actions(prototype, strength, rng), _person(rng), _pose(rng), _scene(rng))
@@ -176,7 +178,8 @@ def sampled(n: int, seed: int) -> Iterator[tuple[Face, np.random.Generator]]:
     """Face and generator of each index: each block of eight holds every label, in an order of its own."""
     classes = len(FERPLUS_LABELS)
     for i in range(n):
-        order = np.random.default_rng([seed, i // classes, 1]).permutation(classes)
+        if i % classes == 0:
+            order = np.random.default_rng([seed, i // classes, 1]).permutation(classes)
         rng = np.random.default_rng([seed, i, 0])
         yield sample(int(order[i % classes]), rng), rng
 
@@ -185,7 +188,7 @@ def _actions(prototype: Actions, strength: float, rng: np.random.Generator) -> A
     """The prototype at some strength, each unit a little off, over a face that is never quite at rest."""
     shown = np.array(astuple(prototype))
     values = shown * strength * rng.uniform(0.8, 1.2, len(shown)) + rng.uniform(0, 0.06, len(shown))
-    return Actions(*np.clip(values, 0, 1.2).tolist())
+    return Actions(*np.clip(values, 0, 1.5).tolist())
 
 
 SKIN = np.array(
@@ -224,7 +227,7 @@ def _person(rng: np.random.Generator) -> Person:
         nose_length=rng.normal(1.16, 0.08),
         nose_width=rng.normal(0.43, 0.05),
         mouth_width=rng.normal(0.82, 0.06),
-        mouth_y=rng.normal(2.03, 0.07),
+        mouth_y=rng.normal(1.98, 0.07),
         lips=rng.uniform(0.6, 1.2),
         age=age,
         skin=tuple(skin),
@@ -254,7 +257,7 @@ def _scene(rng: np.random.Generator) -> Scene:
     cloth = CLOTH[rng.integers(len(CLOTH))]
     return Scene(
         light=tuple(float(c) for c in light / np.linalg.norm(light)),
-        ambient=rng.uniform(0.15, 0.65),
+        ambient=rng.uniform(0.2, 0.75),
         shine=rng.uniform(0, 0.3),
         mean=float(np.clip(rng.normal(130, 34), 45, 205)),
         deviation=float(np.clip(rng.normal(57, 15), 22, 90)),

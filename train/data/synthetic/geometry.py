@@ -81,9 +81,12 @@ def brow_outline(face: Face, side: int) -> np.ndarray:
     """Closed outline of one eyebrow, thick at its inner end."""
     a, person = face.actions, face.person
     base = -person.brow_height
-    inner = (0.42 - 0.16 * a.brow_lower, base + 0.05 - 0.34 * a.inner_brow_raise + 0.36 * a.brow_lower)
-    peak = (1.15, base - 0.1 - 0.14 * a.inner_brow_raise - 0.32 * a.outer_brow_raise + 0.2 * a.brow_lower)
-    outer = (1.68, base + 0.1 - 0.3 * a.outer_brow_raise + 0.04 * a.brow_lower)
+    inner = (
+        0.42 - 0.2 * a.brow_lower,
+        base + 0.05 - 0.4 * a.inner_brow_raise + 0.44 * a.brow_lower + 0.1 * a.nose_wrinkle,
+    )
+    peak = (1.15, base - 0.1 - 0.08 * a.inner_brow_raise - 0.34 * a.outer_brow_raise + 0.26 * a.brow_lower)
+    outer = (1.68, base + 0.1 - 0.3 * a.outer_brow_raise + 0.08 * a.inner_brow_raise + 0.04 * a.brow_lower)
     if face.pose.side == side:  # the sceptical brow that goes with a one-sided mouth
         peak = (peak[0], peak[1] - 0.18 * a.dimple)
     t = np.linspace(0, 1, 9)[:, None]
@@ -109,7 +112,7 @@ def mouth_corner(face: Face, side: int) -> tuple[float, float]:
     one_sided = a.dimple if side == face.pose.side else 0.0
     x = (
         person.mouth_width
-        + 0.3 * a.corner_pull
+        + 0.36 * a.corner_pull
         + 0.22 * a.lip_stretch
         + 0.14 * one_sided
         - 0.34 * a.pucker
@@ -128,7 +131,7 @@ def mouth_shape(face: Face) -> Mouth:
         person.mouth_y - 0.16 * a.upper_lip_raise - 0.1 * a.nose_wrinkle - 0.14 * a.chin_raise + 0.03 * a.corner_pull
     )
     inner -= 0.06 * a.corner_depress
-    gap = 0.02 + 0.26 * a.lips_part + 1.0 * a.jaw_drop
+    gap = 0.02 + (0.26 + 0.14 * a.corner_pull) * a.lips_part + 1.0 * a.jaw_drop
     middle = (y0 + y1) / 2
     round_ = 1 - np.abs(ARC) ** (2 + 3 * a.lip_stretch + a.jaw_drop)
     square = 1 - np.abs(ARC) ** (3 + 4 * a.lip_stretch)  # a stretched mouth is a box, not a smile
@@ -161,11 +164,16 @@ def face_outline(face: Face) -> np.ndarray:
         (0.4, chin - 0.02),
         (0.0, chin),
     ]
-    right = np.array(half)
-    points = np.concatenate([right, right[-2:0:-1] * [-1, 1]])
+    points = mirrored(half)
     points[:, 0] += (0.9 - EYE_DEPTH) * np.sin(face.pose.yaw)
     points[:, 1] = points[:, 1] * np.cos(face.pose.pitch) + (1.2 - EYE_DEPTH) * np.sin(face.pose.pitch)
     return smooth(points)
+
+
+def mirrored(half) -> np.ndarray:
+    """Closed outline from its right half (N, 2), whose first and last points lie on the middle line."""
+    right = np.array(half)
+    return np.concatenate([right, right[-2:0:-1] * [-1, 1]])
 
 
 def smooth(points: np.ndarray) -> np.ndarray:
