@@ -76,7 +76,7 @@ def test_resumes_after_a_kill_as_if_unbroken(small_ferplus, unbroken, tmp_path):
 def test_a_run_folder_belongs_to_one_run(small_ferplus, unbroken):
     result = train(small_ferplus, unbroken, "--seed", "1")
     assert result.returncode == 6
-    assert "another recipe, seed or limit" in result.stderr
+    assert "another recipe, seed, limit or start" in result.stderr
 
 
 def test_without_data_one_sentence(tmp_path):
@@ -129,7 +129,7 @@ class TestCheckpoint:
     def test_weights_of_another_network(self, folder):
         spec = ModelSpec.load(folder / "model.json")
         ModelSpec(**{**vars(spec), "channels": 3}).save(folder / "model.json")
-        with pytest.raises(InputRejected, match="does not fit system 'efficientface'"):
+        with pytest.raises(InputRejected, match="does not fit EfficientFace"):
             checkpoint.load(folder)
 
     def test_unknown_option(self, folder):

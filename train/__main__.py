@@ -19,14 +19,16 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from edgefer.errors import InputRejected, exit_with
-from edgefer.files import new_folder, read_json, write_json, write_text
+from edgefer.files import new_folder, read_json, sha256, write_json, write_text
 from edgefer.spec import FERPLUS_LABELS, Alignment, ModelSpec
 from train import checkpoint, recipe
-from train.data import ferplus
+from train.data import ferplus, synthetic
 from train.learner import MEAN, SCALE, Faces, Learner
 from train.resume import SafetensorsCheckpointIO
 
 STATE = "last.safetensors"
+SYNTHETIC_SEED = 1000
+"""Plus the run's seed; calibration, tuning, parity and evaluation use small seeds."""
 FRAMING = Path(__file__).parent / "data" / "ferplus-framing.json"
 LICENCE = "Apache-2.0 for the weights; trained on FER+, whose images are for research: check that your use allows it"
 
@@ -37,6 +39,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", help="folder or zip with FER+ (default: the environment variable EDGEFER_DATA)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default 0)")
     parser.add_argument("--out", type=Path, help="folder of the run (default: build/runs/RECIPE-SEED)")
+    parser.add_argument(
+        "--start", type=Path, metavar="DIR", help="begin from this checkpoint's weights, not from scratch"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the recipe")
     parser.add_argument("--limit", type=int, help="use only the first N training rows, to try things")
     parser.add_argument("--devices", default="auto", help="Lightning's devices; under torchrun, processes per machine")
@@ -47,25 +52,40 @@ def main() -> int:
     args = arguments()
     chosen = recipe.load(args.recipe, args.set)
     out = args.out or Path("build/runs") / f"{Path(args.recipe).stem}-{args.seed}"
-    _claim(out, {"recipe": chosen.to_json(), "seed": args.seed, "limit": args.limit})
+    start = _start(args.start)
+    _claim(out, {"recipe": chosen.to_json(), "seed": args.seed, "limit": args.limit, "start": start})
     L.seed_everything(args.seed, verbose=False)
     faces = _faces(args, chosen)
     learner = Learner(chosen, len(FERPLUS_LABELS), args.seed)
+    if args.start:
+        checkpoint.load_weights(learner.network, args.start)
     trainer = _trainer(out, chosen, args.devices)
     state = out / STATE
     if state.exists():
         print(f"resuming from {state}")
     trainer.fit(learner, faces, ckpt_path=str(state) if state.exists() else None)
     if trainer.is_global_zero:
-        _finish(out, learner, chosen, args, len(faces.train_faces))
+        _finish(out, learner, chosen, args, len(faces.train_faces), start)
     return 0
+
+
+def _start(folder: Path | None) -> dict | None:
+    """Where the weights begin: the other checkpoint's hash and what it was trained on; None from scratch."""
+    if folder is None:
+        return None
+    _, spec = checkpoint.load(folder)
+    return {"weights_sha256": sha256(folder / checkpoint.WEIGHTS), "training": spec.training}
 
 
 def _faces(args: argparse.Namespace, chosen: recipe.Recipe) -> Faces:
     train, valid = ferplus.load("train", args.data), ferplus.load("valid", args.data)
     held_out = ferplus.holdout(train.names)
     rows = train[~held_out]
-    return Faces(rows[list(range(args.limit))] if args.limit else rows, train[held_out], valid, chosen, args.seed)
+    rows = rows[list(range(args.limit))] if args.limit else rows
+    if chosen.synthetic:
+        print(f"drawing {chosen.synthetic} synthetic faces")
+        rows += synthetic.faces(chosen.synthetic, SYNTHETIC_SEED + args.seed, ferplus.SIDE)
+    return Faces(rows, train[held_out], valid, chosen, args.seed)
 
 
 def _claim(out: Path, run: dict) -> None:
@@ -73,7 +93,9 @@ def _claim(out: Path, run: dict) -> None:
     file = out / "run.json"
     run = json.loads(json.dumps(run))
     if file.exists() and read_json(file) != run:
-        raise InputRejected(f"{out} holds a run with another recipe, seed or limit; give another --out, or delete it")
+        raise InputRejected(
+            f"{out} holds a run with another recipe, seed, limit or start; give another --out, or delete it"
+        )
     write_json(file, run)
 
 
@@ -98,7 +120,9 @@ def _trainer(out: Path, chosen: recipe.Recipe, devices: str) -> L.Trainer:
     )
 
 
-def _finish(out: Path, learner: Learner, chosen: recipe.Recipe, args: argparse.Namespace, rows: int) -> None:
+def _finish(
+    out: Path, learner: Learner, chosen: recipe.Recipe, args: argparse.Namespace, rows: int, start: dict | None
+) -> None:
     curve = _curve(out)
     last = curve[-1]
     framing = read_json(FRAMING)
@@ -114,11 +138,13 @@ def _finish(out: Path, learner: Learner, chosen: recipe.Recipe, args: argparse.N
         mean=MEAN,
         scale=SCALE,
         training={
-            "data": f"FER+ train without its fixed {ferplus.HOLDOUT_PERCENT} % hold-out",
+            "data": f"FER+ train without its fixed {ferplus.HOLDOUT_PERCENT} % hold-out"
+            + (f", {chosen.synthetic} synthetic faces (version {synthetic.VERSION})" if chosen.synthetic else ""),
             "data_licence": ferplus.LICENCE,
             "rows": rows,
             "recipe": {"name": Path(args.recipe).stem, **chosen.to_json()},
             "seed": args.seed,
+            "start": start,
             "torch": torch.__version__,
         },
         licence=LICENCE,

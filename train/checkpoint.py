@@ -36,6 +36,16 @@ def load(folder: str | Path) -> tuple[nn.Module, ModelSpec]:
         network = models.build(spec.system, len(spec.labels), spec.channels, spec.options)
     except (TypeError, ValueError) as error:
         raise InputRejected(f"{folder / SPEC}: options do not fit system '{spec.system}' ({error})") from None
+    load_weights(network, folder)
+    return network.eval(), spec
+
+
+def load_weights(network: nn.Module, folder: Path) -> None:
+    """Put a checkpoint's weights into a network built like the one they come from.
+
+    Raises:
+        InputRejected: the file is missing or damaged, or the weights do not fit.
+    """
     try:
         state = safetensors.torch.load_file(folder / WEIGHTS)
         network.load_state_dict(state)
@@ -45,8 +55,7 @@ def load(folder: str | Path) -> tuple[nn.Module, ModelSpec]:
         raise InputRejected(f"{folder / WEIGHTS} is damaged ({error}); copy the checkpoint again") from None
     except RuntimeError as error:
         first = str(error).strip().splitlines()[-1].strip()
-        raise InputRejected(f"{folder / WEIGHTS} does not fit system '{spec.system}': {first}") from None
-    return network.eval(), spec
+        raise InputRejected(f"{folder / WEIGHTS} does not fit {type(network).__name__}: {first}") from None
 
 
 def shipped() -> list[str]:

@@ -27,6 +27,8 @@ class Recipe:
     """1: gray. 3: RGB (gray data is repeated)."""
     targets: str = "votes"
     """What is learned: "majority" single labels of the protocol's rows, or the crowd's "votes" of all rows that have any."""
+    synthetic: int = 0
+    """Synthetic faces learned from beside the real ones; their seed is used for nothing else."""
     epochs: int = 40
     """Passes over the training rows."""
     batch_size: int = 128

@@ -32,6 +32,14 @@ class FaceSet:
         names = tuple(self.names[i] for i in rows)
         return FaceSet(self.images[rows], self.distributions[rows], self.labels[rows], names, self.source)
 
+    def __add__(self, other: "FaceSet") -> "FaceSet":
+        """Both sets' faces; their images must have the same size."""
+        images, distributions, labels = (
+            np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in ("images", "distributions", "labels")
+        )
+        return FaceSet(images, distributions, labels, self.names + other.names, f"{self.source} + {other.source}")
+
     @property
     def evaluated(self) -> "FaceSet":
         """Only the faces with a label."""

@@ -29,6 +29,8 @@ WHERE = (
     "label.csv and PNG files, or a zip of them (labels: github.com/microsoft/FERPlus; images: the FER2013 challenge)"
 )
 HOLDOUT_PERCENT = 10
+SIDE = 48
+"""Of the images, pixels."""
 
 
 def majority(votes: np.ndarray) -> np.ndarray:
@@ -128,6 +130,6 @@ def _decode(read: Callable[[str], bytes], name: str, place: Path) -> np.ndarray:
     except (KeyError, FileNotFoundError):
         raise InputRejected(f"{place}: label.csv names {name}, which is not there; unpack the data set again") from None
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
-    if image is None or image.shape != (48, 48):
-        raise InputRejected(f"{place}: {name} is not a readable 48×48 image; unpack the data set again")
+    if image is None or image.shape != (SIDE, SIDE):
+        raise InputRejected(f"{place}: {name} is not a readable {SIDE}×{SIDE} image; unpack the data set again")
     return image
