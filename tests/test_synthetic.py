@@ -55,6 +55,15 @@ def test_labels_are_balanced_and_distributions_agree(crops):
     assert np.array_equal(crops.distributions.argmax(1), crops.labels)
 
 
+def test_labels_in_given_shares():
+    shown = synthetic.faces(40, seed=3, shares=(0.5, 0.5, 0, 0, 0, 0, 0, 0)).labels
+    assert set(shown) == {0, 1}
+    assert np.array_equal(synthetic.faces(9, seed=3, shares=(0.5, 0.5, 0, 0, 0, 0, 0, 0)).labels, shown[:9])
+    assert sum(synthetic.FERPLUS_SHARES) == pytest.approx(1)
+    with pytest.raises(ValueError, match="sum to 1"):
+        synthetic.faces(1, shares=(0.5,) * 8)
+
+
 def test_order_of_labels_is_shuffled(crops):
     assert len({tuple(crops.labels[i : i + 8]) for i in range(0, 48, 8)}) > 1
 

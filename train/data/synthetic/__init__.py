@@ -8,6 +8,8 @@ Face units: half the distance between the eyes is 1; the origin lies between the
 towards the camera. A picture is made in five steps: draw flat colours, shade them by a relief of the head, draw what light
 hardly shades (eyes, teeth, glasses, hair), place the result on a backdrop, and take the picture (blur, exposure, noise)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edgefer.spec import FERPLUS_LABELS
@@ -19,25 +21,31 @@ VERSION = 1
 """Raise whenever the same seed gives other pixels: what was calibrated or stored with older faces is then another data set."""
 
 
-def faces(n: int, seed: int = 0, size: int = 64) -> FaceSet:
-    """``n`` face crops framed like FER+'s, every eight of them holding each label once.
+FERPLUS_SHARES = (0.3487, 0.2908, 0.1252, 0.1207, 0.0838, 0.0046, 0.0214, 0.0048)
+"""Share of each label among FER+ train's rows with a majority. Activations depend on it: calibrate with it, not with balance."""
+
+
+def faces(n: int, seed: int = 0, size: int = 64, shares: Sequence[float] | None = None) -> FaceSet:
+    """``n`` face crops framed like FER+'s.
 
     Args:
         n: number of faces.
         seed: of everything random; face i does not depend on ``n``.
         size: side of the crops in pixels, at least 32.
+        shares: probability of each label, summing to 1, for instance ``FERPLUS_SHARES``; None: every eight faces hold each
+            label once.
 
     Returns:
         FaceSet with images uint8 (n, size, size) gray.
 
     Raises:
-        ValueError: negative ``n`` or a ``size`` below 32.
+        ValueError: negative ``n``, a ``size`` below 32, or ``shares`` that do not sum to 1.
     """
     if n < 0 or size < 32:
         raise ValueError(f"faces needs n ≥ 0 and size ≥ 32, not n={n}, size={size}")
     images = np.empty((n, size, size), np.uint8)
     drawn = []
-    for i, (face, rng) in enumerate(sampled(n, seed)):
+    for i, (face, rng) in enumerate(sampled(n, seed, shares)):
         images[i] = crop(face, rng, size)
         drawn.append(face)
     return FaceSet(

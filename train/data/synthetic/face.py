@@ -1,6 +1,6 @@
 """What a face is – Action Units, identity, pose, scene – and how one is drawn at random. Knows nothing of pixels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -174,14 +174,18 @@ def sample(label: int, rng: np.random.Generator) -> Face:
     return Face(label, strength, _actions(prototype, strength, rng), _person(rng), _pose(rng), _scene(rng))
 
 
-def sampled(n: int, seed: int) -> Iterator[tuple[Face, np.random.Generator]]:
-    """Face and generator of each index: each block of eight holds every label, in an order of its own."""
+def sampled(n: int, seed: int, shares: Sequence[float] | None = None) -> Iterator[tuple[Face, np.random.Generator]]:
+    """Face and generator of each index; without ``shares``, each block of eight holds every label, in an order of its own."""
     classes = len(FERPLUS_LABELS)
     for i in range(n):
-        if i % classes == 0:
-            order = np.random.default_rng([seed, i // classes, 1]).permutation(classes)
+        if shares is not None:
+            label = np.random.default_rng([seed, i, 2]).choice(classes, p=shares)
+        else:
+            if i % classes == 0:
+                order = np.random.default_rng([seed, i // classes, 1]).permutation(classes)
+            label = order[i % classes]
         rng = np.random.default_rng([seed, i, 0])
-        yield sample(int(order[i % classes]), rng), rng
+        yield sample(int(label), rng), rng
 
 
 def _actions(prototype: Actions, strength: float, rng: np.random.Generator) -> Actions:
