@@ -22,7 +22,7 @@ VERSION = 1
 
 
 FERPLUS_SHARES = (0.3487, 0.2908, 0.1252, 0.1207, 0.0838, 0.0046, 0.0214, 0.0048)
-"""Share of each label among FER+ train's rows with a majority. Activations depend on it: calibrate with it, not with balance."""
+"""Share of each label among FER+ train's majority rows. Activation ranges depend on it: calibrate with it, not with balance."""
 
 
 def faces(n: int, seed: int = 0, size: int = 64, shares: Sequence[float] | None = None) -> FaceSet:
