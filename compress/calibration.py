@@ -42,8 +42,8 @@ def collect(spec: ModelSpec, data: str | None = None) -> Calibration:
         rows = np.random.default_rng(CALIBRATION_SEED).choice(len(learned), CALIBRATION_CROPS, replace=False)
         source = f"{CALIBRATION_CROPS} random faces of FER+ train, tuned on its {ferplus.HOLDOUT_PERCENT} % hold-out"
         return _calibration(spec, learned[rows], tuning, tuning.labels, source)
-    calibration = synthetic.faces(CALIBRATION_CROPS, CALIBRATION_SEED)
-    tuning = synthetic.faces(TUNING_SYNTHETIC, TUNING_SEED)
+    calibration = synthetic.faces(CALIBRATION_CROPS, CALIBRATION_SEED, ferplus.SIDE, synthetic.FERPLUS_SHARES)
+    tuning = synthetic.faces(TUNING_SYNTHETIC, TUNING_SEED, ferplus.SIDE)
     source = f"{CALIBRATION_CROPS} synthetic faces (seed {CALIBRATION_SEED}), tuned on {TUNING_SYNTHETIC} (seed {TUNING_SEED})"
     return _calibration(spec, calibration, tuning, None, source)
 

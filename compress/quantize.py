@@ -5,6 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+RANGE_PERCENTILE = 90
+"""LiteRT's activations are clipped beyond what this percentage of the calibration crops reach. Of 75, 90, 95, 99 and 100 it
+flipped the fewest labels on FER+'s hold-out (1.1 %; 100: 2.4 %; a moving average: 2.8 %)."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -65,16 +69,37 @@ def litert_quantize(source: Path, crops: np.ndarray, destination: Path) -> None:
     An int8 softmax output would tie the top two classes of about one face in 250, and LiteRT in a browser refuses one.
     """
     from ai_edge_litert.interpreter import Interpreter
+
+    ((signature, names),) = Interpreter(str(source)).get_signature_list().items()
+    (input_name,) = names["inputs"]
+    quantizer = _litert_quantizer(source)
+    ranges = [quantizer.calibrate({signature: [{input_name: crop[None]}]}, num_threads=1) for crop in crops]
+    quantizer.quantize(_typical_ranges(ranges)).export_model(str(destination), overwrite=True)
+
+
+def _litert_quantizer(source: Path):
     from ai_edge_quantizer import quantizer, recipe
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
     from ai_edge_quantizer.qtyping import TFLOperationName
 
-    quantiser = quantizer.Quantizer(str(source))
-    quantiser.load_quantization_recipe(recipe.static_wi8_ai8())
+    made = quantizer.Quantizer(str(source))
+    made.load_quantization_recipe(recipe.static_wi8_ai8())
     for operation in (TFLOperationName.OUTPUT, TFLOperationName.SOFTMAX):
-        quantiser.update_quantization_recipe(".*", operation, algorithm_key=AlgorithmName.NO_QUANTIZE)
-    ((signature, names),) = Interpreter(str(source)).get_signature_list().items()
-    (input_name,) = names["inputs"]
-    samples = [{input_name: crop[None]} for crop in crops]
-    calibrated = quantiser.calibrate({signature: samples}, num_threads=2)
-    quantiser.quantize(calibrated).export_model(str(destination), overwrite=True)
+        made.update_quantization_recipe(".*", operation, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    return made
+
+
+def _typical_ranges(ranges: list[dict]) -> dict:
+    """One range a tensor from every crop's own: that percentile of the crops' minima and maxima.
+
+    AI Edge Quantizer by itself keeps a moving average that remembers about the last twenty crops; measured on FER+'s
+    hold-out that flips twice as many labels, and so do the outermost ranges.
+    """
+    merged = {}
+    for name, first in ranges[0].items():
+        merged[name] = dict(first)
+        if "min" in first:
+            lows, highs = (np.stack([crop[name][end] for crop in ranges]) for end in ("min", "max"))
+            merged[name]["min"] = np.percentile(lows, 100 - RANGE_PERCENTILE, axis=0).astype(lows.dtype)
+            merged[name]["max"] = np.percentile(highs, RANGE_PERCENTILE, axis=0).astype(highs.dtype)
+    return merged

@@ -41,7 +41,7 @@ def crops(spec: ModelSpec, data: str | None = None) -> EvaluationCrops:
     if use_ferplus(data):
         faces = ferplus.load("valid", data).evaluated
         return EvaluationCrops(crops_of(faces, spec.input_size, spec.channels), faces.labels, faces.source)
-    faces = synthetic.faces(SYNTHETIC_FACES, SYNTHETIC_SEED)
+    faces = synthetic.faces(SYNTHETIC_FACES, SYNTHETIC_SEED, ferplus.SIDE)
     return EvaluationCrops(crops_of(faces, spec.input_size, spec.channels), None, faces.source)
 
 
@@ -105,7 +105,10 @@ def main() -> int:
     if args.checkpoint and (args.engine or args.precision):
         raise UsageError("--engine and --precision choose an artifact of a --bundle; a checkpoint runs in torch")
     if args.data == "synthetic":
-        faces, protocol = synthetic.faces(SYNTHETIC_FACES, SYNTHETIC_SEED), "synthetic faces, labels by construction"
+        faces, protocol = (
+            synthetic.faces(SYNTHETIC_FACES, SYNTHETIC_SEED, ferplus.SIDE),
+            "synthetic faces, labels by construction",
+        )
     else:
         faces, protocol = ferplus.load(args.split, args.data).evaluated, f"{ferplus.PROTOCOL}, {args.split}"
     if args.subset:
