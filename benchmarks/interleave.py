@@ -27,7 +27,7 @@ class Runner(Protocol):
 class Plan:
     """How long and how often to measure."""
 
-    rounds: int = 4
+    rounds: int = 3
     """Process restarts; they are the repeats."""
     blocks: int = 10
     """Turns of each contender in a round."""
