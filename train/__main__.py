@@ -1,7 +1,6 @@
 """``python -m train``: train a network by a recipe; resumable, with a progress bar, TensorBoard and CSV logs."""
 
 import argparse
-import csv
 import json
 import sys
 import warnings
@@ -123,8 +122,7 @@ def _trainer(out: Path, chosen: recipe.Recipe, devices: str) -> L.Trainer:
 def _finish(
     out: Path, learner: Learner, chosen: recipe.Recipe, args: argparse.Namespace, rows: int, start: dict | None
 ) -> None:
-    curve = _curve(out)
-    last = curve[-1]
+    last = learner.curve[-1]
     framing = read_json(FRAMING)
     spec = ModelSpec(
         system=chosen.system,
@@ -150,29 +148,18 @@ def _finish(
         licence=LICENCE,
         metrics={
             "protocol": ferplus.PROTOCOL,
-            "valid_accuracy": float(last["valid_micro_accuracy"]),
-            "valid_macro_recall": float(last["valid_macro_accuracy"]),
-            "holdout_accuracy": float(last["holdout_micro_accuracy"]),
+            "valid_accuracy": last["valid_micro_accuracy"],
+            "valid_macro_recall": last["valid_macro_accuracy"],
+            "holdout_accuracy": last["holdout_micro_accuracy"],
         },
     )
     with new_folder(out / "checkpoint") as folder:
         checkpoint.save(folder, learner.network, spec)
         columns = list(last)
-        lines = [",".join(columns), *(",".join(row[c] for c in columns) for row in curve)]
+        lines = [",".join(columns), *(",".join(str(row[c]) for c in columns) for row in learner.curve)]
         write_text(folder / "curve.csv", "\n".join(lines) + "\n")
     accuracy, recall = spec.metrics["valid_accuracy"], spec.metrics["valid_macro_recall"]
     print(f"{out / 'checkpoint'}: {ferplus.PROTOCOL}, valid accuracy {accuracy:.2%}, macro recall {recall:.2%}")
-
-
-def _curve(out: Path) -> list[dict[str, str]]:
-    """One row an epoch from the CSV log: epoch, step, loss and accuracies."""
-    epochs: dict[int, dict[str, str]] = {}
-    with (out / "csv" / "metrics.csv").open() as file:
-        for row in csv.DictReader(file):
-            if row["epoch"]:
-                epochs.setdefault(int(row["epoch"]), {}).update({k: v for k, v in row.items() if v})
-    keys = ["epoch", "train_loss", *(f"{s}_{a}_accuracy" for s in ("holdout", "valid") for a in ("micro", "macro"))]
-    return [{key: epochs[epoch].get(key, "") for key in keys} for epoch in sorted(epochs)]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
-from torchmetrics import MetricCollection
+from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from train import models
@@ -95,6 +95,8 @@ class Learner(L.LightningModule):
         self.metrics = torch.nn.ModuleList(
             MetricCollection(accuracies, prefix=f"{name}_").clone() for name in VALIDATION
         )
+        self.loss = MeanMetric()
+        self.curve: list[dict[str, float]] = []
         self.generator: torch.Generator | None = None
 
     def on_train_epoch_start(self) -> None:
@@ -107,6 +109,7 @@ class Learner(L.LightningModule):
         crops = self.recipe.augmentation(images, self.recipe.input_size, self.generator)
         logits = self.network(normalised(crops).contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits, target)  # −Σ d log softmax(logits), mean over the batch (paper 001, Equation 4)
+        self.loss.update(loss.detach())
         self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True)
         return loss
 
@@ -116,9 +119,20 @@ class Learner(L.LightningModule):
         self.metrics[dataloader_idx].update(logits, labels)
 
     def on_validation_epoch_end(self) -> None:
+        row = {"epoch": self.current_epoch, "train_loss": float(self.loss.compute())}
         for metrics in self.metrics:
-            self.log_dict(metrics.compute(), prog_bar=True)
+            found = metrics.compute()
+            self.log_dict(found, prog_bar=True)
+            row |= {name: float(value) for name, value in found.items()}
             metrics.reset()
+        self.loss.reset()
+        self.curve.append(row)
+
+    def on_save_checkpoint(self, state: dict) -> None:
+        state["curve"] = self.curve
+
+    def on_load_checkpoint(self, state: dict) -> None:
+        self.curve = state["curve"]
 
     def configure_optimizers(self) -> dict:
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
