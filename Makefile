@@ -37,5 +37,5 @@ $(READY): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (about two minutes, 7 GB: PyTorch brings its GPU libraries)"
 	$(PYTHON) -c 'import sys; assert sys.version_info[:2] >= (3, 11), "Python 3.11 or newer is needed"'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --progress-bar on --constraint constraints.txt --editable '.[workshop,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt --editable '.[workshop,dev]'
 	touch $@
