@@ -67,9 +67,16 @@ def test_yunet_is_shown_bgr_and_small_frames_as_they_are():
     assert network.shown[0].shape == (100, 60, 3) and network.shown[0][0, 0].tolist() == [0, 0, 200]
 
 
-@pytest.mark.parametrize("shape", [(300, 400), (300, 400, 1), (1, 2000, 3), (2, 1, 3)])
-def test_yunet_takes_any_frame(shape):
-    assert len(YuNet(cv2, FakeNetwork()).detect(np.zeros(shape, np.uint8))) == 2
+@pytest.mark.parametrize(("shape", "inside"), [((300, 400), 2), ((300, 400, 1), 2), ((1, 2000, 3), 0), ((2, 1, 3), 0)])
+def test_yunet_takes_any_frame(shape, inside):
+    assert len(YuNet(cv2, FakeNetwork()).detect(np.zeros(shape, np.uint8))) == inside
+
+
+@pytest.mark.parametrize("box", [(3228, 4314, 0, 1.6e-35), (5, 5, 0.5, 9), (-40, 5, 30, 30), (5, 5, np.nan, 9)])
+def test_what_yunet_returns_outside_the_frame_is_no_face(box):
+    network = FakeNetwork()
+    network.detect = lambda image: (1, np.r_[box, np.zeros(10), 1.0][None].astype(np.float32))
+    assert YuNet(cv2, network).detect(np.zeros((100, 100, 3), np.uint8)) == []
 
 
 def test_no_detector_takes_the_whole_frame():

@@ -32,7 +32,8 @@ class YuNet:
             self._size = (width, height)
         _, rows = self._network.detect(small)
         scale = np.array([frame.shape[1] / width, frame.shape[0] / height], np.float32)
-        return detectors.largest_first([_face(row, scale) for row in (rows if rows is not None else [])])
+        found = [row for row in (rows if rows is not None else []) if _is_in_frame(row, width, height)]
+        return detectors.largest_first([_face(row, scale) for row in found])
 
     def _shrunk(self, frame: np.ndarray) -> np.ndarray:
         """BGR, at most ``SIDE`` pixels a side, at least one."""
@@ -43,6 +44,12 @@ class YuNet:
             frame = self._cv2.resize(frame, size, interpolation=self._cv2.INTER_AREA)
         gray = frame.ndim == 2 or frame.shape[2] == 1
         return self._cv2.cvtColor(frame, self._cv2.COLOR_GRAY2BGR if gray else self._cv2.COLOR_RGB2BGR)
+
+
+def _is_in_frame(row: np.ndarray, width: int, height: int) -> bool:
+    """On pictures of some 30 pixels a side YuNet now and then returns numbers that are no face: without extent, far outside."""
+    x, y, w, h = row[:4]
+    return bool(np.isfinite(row).all() and w >= 1 and h >= 1 and -w < x < width and -h < y < height)
 
 
 def _face(row: np.ndarray, scale: np.ndarray) -> Face:
