@@ -81,7 +81,7 @@ def test_a_good_file(write):
         ({"precision": "int4"}, "precision 'int4' is not one of fp32, int8"),
         ({"threads": 0}, "threads must be"),
         ({"threads": True}, "threads must be"),
-        ({"vnni": "no"}, "vnni must be true or false"),
+        ({"vnni": "no"}, "vnni must be true or false or auto"),
         ({"margin_points": 2}, "margin_points must be from 0 to 0.5"),
         ({"description": None}, "field 'description' is missing"),
         ({"colour": "red"}, "field 'colour' is unknown"),
@@ -201,3 +201,13 @@ def test_adb_with_the_chosen_device(write, monkeypatch, tmp_path):
     fake_adb(tmp_path, monkeypatch, '[ "$ANDROID_SERIAL" = abc ] && echo device')
     assert "measuring over adb is not built yet" in reached(write, kind="adb", serial="abc")
     assert "adb says" in reached(write, kind="adb", serial="")
+
+
+def test_vnni_auto_asks_this_machines_cpu(tmp_path):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("flags\t\t: fpu sse avx2 avx512_vnni\n")
+    assert targets._has_vnni("local", cpuinfo)
+    assert not targets._has_vnni("ssh", cpuinfo)
+    cpuinfo.write_text("flags\t\t: fpu sse avx2\n")
+    assert not targets._has_vnni("local", cpuinfo)
+    assert not targets._has_vnni("local", tmp_path / "absent")

@@ -22,6 +22,8 @@ REACH = {"local": {"machine": str}, "ssh": {"host": str, "user": str, "port": in
 """Kind of reach → its fields, all required; an empty host or serial is one that is not configured yet."""
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 MAX_MARGIN = 0.5
+AUTO = "auto"
+"""``vnni: auto``: what this machine's CPU says, for a local target; false for another."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def _threads_problems(value) -> list[str]:
 
 
 def _vnni_problems(value) -> list[str]:
-    return [] if isinstance(value, bool) else [f"vnni must be true or false, not {value!r}"]
+    return [] if isinstance(value, bool) or value == AUTO else [f"vnni must be true or false or auto, not {value!r}"]
 
 
 def _margin_problems(value) -> list[str]:
@@ -207,7 +209,16 @@ CHECKS = {
 
 def _target(name: str, entry: dict) -> Target:
     budgets = {metric: Budget(**budget) for metric, budget in entry["budgets"].items()}
-    return Target(name=name, **{**entry, "margin_points": float(entry["margin_points"]), "budgets": budgets})
+    vnni = _has_vnni(entry["reach"]["kind"]) if entry["vnni"] == AUTO else entry["vnni"]
+    margin = float(entry["margin_points"])
+    return Target(name=name, **{**entry, "margin_points": margin, "vnni": vnni, "budgets": budgets})
+
+
+def _has_vnni(reach: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this machine's CPU says it has VNNI; False for a target elsewhere, and where the CPU says nothing."""
+    if reach != "local" or not cpuinfo.is_file():
+        return False
+    return bool({"avx512_vnni", "avx_vnni"} & set(cpuinfo.read_text().split()))
 
 
 def unreachable_reason(target: Target) -> str | None:
