@@ -29,6 +29,8 @@ class Augmentation:
     """Probability of replacing one rectangle by noise."""
     erase_area: float = 0.15
     """Largest area of that rectangle, as a fraction of the crop."""
+    mixup: float = 0.0
+    """α of the Beta(α, α) by which a face and its distribution are mixed with another of the batch; 0: never."""
 
     def __call__(self, images: Tensor, size: int, generator: torch.Generator) -> Tensor:
         """uint8 (B, C, h, w) → float32 (B, C, size, size), grey levels 0…255; geometry and resizing are one resampling."""
@@ -43,6 +45,15 @@ class Augmentation:
         mean = x.mean((1, 2, 3), keepdim=True)
         x = (x - mean) * draw(1 - self.contrast, 1 + self.contrast) + mean + draw(-self.brightness, self.brightness)
         return self._erased(x.clamp(0, 255), draw, generator)
+
+    def mixed(self, crops: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Crops (B, C, S, S) and distributions (B, classes), each mixed with the one before it in the batch (mixup)."""
+        if not self.mixup:
+            return crops, targets
+        share = torch.distributions.Beta(self.mixup, self.mixup).sample((crops.shape[0],)).to(crops.device)
+        share = torch.maximum(share, 1 - share)  # the larger part stays with the face itself
+        mix = [share.view(-1, *[1] * (x.ndim - 1)) for x in (crops, targets)]
+        return tuple(m * x + (1 - m) * x.roll(1, 0) for m, x in zip(mix, (crops, targets), strict=True))
 
     def _matrices(self, draw: "_Uniform") -> Tensor:
         angle = torch.deg2rad(draw(-self.rotate, self.rotate)).flatten()

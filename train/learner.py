@@ -89,6 +89,8 @@ class Learner(L.LightningModule):
         self.recipe, self.seed = recipe, seed
         network = models.build(recipe.system, num_classes, recipe.channels, recipe.options)
         self.network = network.to(memory_format=torch.channels_last)
+        if recipe.compiled:
+            self.network.compile(dynamic=False)
         accuracies = {
             f"{average}_accuracy": MulticlassAccuracy(num_classes, average=average) for average in ("micro", "macro")
         }
@@ -103,10 +105,12 @@ class Learner(L.LightningModule):
         ranks = self.trainer.world_size
         draw = ((self.seed * 100_003 + self.current_epoch) * ranks + self.global_rank) % 2**63
         self.generator = torch.Generator(self.device).manual_seed(draw)
+        torch.manual_seed(draw)  # dropout and mixup draw from the global generator, which a resumed run must find alike
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         images, target = batch
         crops = self.recipe.augmentation(images, self.recipe.input_size, self.generator)
+        crops, target = self.recipe.augmentation.mixed(crops, target)
         logits = self.network(normalised(crops).contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits, target)  # −Σ d log softmax(logits), mean over the batch (paper 001, Equation 4)
         self.loss.update(loss.detach())

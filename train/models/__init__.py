@@ -3,10 +3,15 @@
 from torch import nn
 
 from edgefer.errors import unknown
+from train.models.baselines import MobileNetV2, ResNet18, ResNet50, ShuffleNetV2
 from train.models.efficientface import EfficientFace
 
 SYSTEMS: dict[str, type[nn.Module]] = {
     "efficientface": EfficientFace,
+    "shufflenetv2": ShuffleNetV2,
+    "mobilenetv2": MobileNetV2,
+    "resnet18": ResNet18,
+    "resnet50": ResNet50,
 }
 """Each class has PAPER, INPUT_SIZE and CHANNELS (the paper's), and takes num_classes and channels beside its own options."""
 

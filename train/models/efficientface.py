@@ -98,15 +98,23 @@ class EfficientFace(nn.Module):
         channels: 3 for RGB as in the paper, 1 for gray.
         local: with the local-feature extractor (Table 1).
         modulator: "add", "multiply", or None for none (Table 1).
+        stem_stride: of the first convolution; 2 as in the paper, 1 to see a small face at twice its size.
     """
 
     PAPER = "001"
     INPUT_SIZE = 224
     CHANNELS = 3
 
-    def __init__(self, num_classes: int = 7, channels: int = 3, local: bool = True, modulator: str | None = "add"):
+    def __init__(
+        self,
+        num_classes: int = 7,
+        channels: int = 3,
+        local: bool = True,
+        modulator: str | None = "add",
+        stem_stride: int = 2,
+    ):
         super().__init__()
-        self.conv1 = _conv_bn_relu(channels, 29, 3, stride=2)
+        self.conv1 = _conv_bn_relu(channels, 29, 3, stride=stem_stride)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.stage2 = _stage(29, 116, 4)
         self.stage3 = _stage(116, 232, 8)
