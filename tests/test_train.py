@@ -73,10 +73,28 @@ def test_resumes_after_a_kill_as_if_unbroken(small_ferplus, unbroken, tmp_path):
     assert len((out / "checkpoint" / "curve.csv").read_text().splitlines()) == 4
 
 
+def test_torchrun_starts_two_processes_that_train_one_network(small_ferplus, tmp_path):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    result = subprocess.run(
+        [*launcher, *command(small_ferplus, tmp_path / "run")[1:], "--set", "epochs=1"],
+        capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("valid accuracy") == 1
+    _, spec = checkpoint.load(tmp_path / "run" / "checkpoint")
+    assert spec.metrics["valid_faces"] == 24
+
+
+def test_ldg_and_its_share_go_together(small_ferplus, tmp_path):
+    result = train(small_ferplus, tmp_path / "run", "--set", "ldg_share=0.5")
+    assert result.returncode == 2
+    assert "go together" in result.stderr
+
+
 def test_a_run_folder_belongs_to_one_run(small_ferplus, unbroken):
     result = train(small_ferplus, unbroken, "--seed", "1")
     assert result.returncode == 6
-    assert "another recipe, seed, limit or start" in result.stderr
+    assert "another recipe, seed, limit, start or LDG" in result.stderr
 
 
 def test_without_data_one_sentence(tmp_path):

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -17,10 +18,10 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from edgefer.errors import InputRejected, exit_with
+from edgefer.errors import InputRejected, UsageError, exit_with
 from edgefer.files import new_folder, read_json, sha256, write_json, write_text
 from edgefer.spec import FERPLUS_LABELS, Alignment, ModelSpec
-from train import checkpoint, recipe
+from train import checkpoint, ldg, recipe
 from train.data import ferplus, synthetic
 from train.learner import MEAN, SCALE, Faces, Learner
 from train.resume import SafetensorsCheckpointIO
@@ -41,9 +42,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--start", type=Path, metavar="DIR", help="begin from this checkpoint's weights, not from scratch"
     )
+    parser.add_argument(
+        "--ldg",
+        type=Path,
+        metavar="DIR",
+        nargs="+",
+        default=[],
+        help="checkpoints that generate label distributions (LDL)",
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the recipe")
     parser.add_argument("--limit", type=int, help="use only the first N training rows, to try things")
-    parser.add_argument("--devices", default="auto", help="Lightning's devices; under torchrun, processes per machine")
+    parser.add_argument(
+        "--devices", default="auto", help="how many GPUs or processes (default: all GPUs; torchrun's number)"
+    )
     return parser.parse_args()
 
 
@@ -51,11 +62,14 @@ def main() -> int:
     args = arguments()
     chosen = recipe.load(args.recipe, args.set)
     out = args.out or Path("build/runs") / f"{Path(args.recipe).stem}-{args.seed}"
-    start = _start(args.start)
-    _claim(out, {"recipe": chosen.to_json(), "seed": args.seed, "limit": args.limit, "start": start})
+    if bool(args.ldg) != (chosen.ldg_share > 0):
+        raise UsageError("--ldg and the recipe's ldg_share go together: give both, or neither")
+    origin = {"start": _origin(args.start) if args.start else None, "ldg": [_origin(folder) for folder in args.ldg]}
+    _claim(out, {"recipe": chosen.to_json(), "seed": args.seed, "limit": args.limit, **origin})
     L.seed_everything(args.seed, verbose=False)
     faces = _faces(args, chosen)
-    learner = Learner(chosen, len(FERPLUS_LABELS), args.seed)
+    teacher = ldg.load(args.ldg, FERPLUS_LABELS, chosen.channels, chosen.ldg_bf16) if args.ldg else None
+    learner = Learner(chosen, len(FERPLUS_LABELS), args.seed, teacher)
     if args.start:
         checkpoint.load_weights(learner.network, args.start)
     trainer = _trainer(out, chosen, args.devices)
@@ -64,14 +78,12 @@ def main() -> int:
         print(f"resuming from {state}")
     trainer.fit(learner, faces, ckpt_path=str(state) if state.exists() else None)
     if trainer.is_global_zero:
-        _finish(out, learner, chosen, args, len(faces.train_faces), start)
+        _finish(out, learner, faces, chosen, args, origin)
     return 0
 
 
-def _start(folder: Path | None) -> dict | None:
-    """Where the weights begin: the other checkpoint's hash and what it was trained on; None from scratch."""
-    if folder is None:
-        return None
+def _origin(folder: Path) -> dict:
+    """Another checkpoint that a run rests on: its hash and what it was trained on."""
     _, spec = checkpoint.load(folder)
     return {"weights_sha256": sha256(folder / checkpoint.WEIGHTS), "training": spec.training}
 
@@ -93,7 +105,7 @@ def _claim(out: Path, run: dict) -> None:
     run = json.loads(json.dumps(run))
     if file.exists() and read_json(file) != run:
         raise InputRejected(
-            f"{out} holds a run with another recipe, seed, limit or start; give another --out, or delete it"
+            f"{out} holds a run with another recipe, seed, limit, start or LDG; give another --out, or delete it"
         )
     write_json(file, run)
 
@@ -107,7 +119,7 @@ def _trainer(out: Path, chosen: recipe.Recipe, devices: str) -> L.Trainer:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")  # the data is in memory
     return L.Trainer(
         max_epochs=chosen.epochs,
-        devices=devices if devices == "auto" else int(devices),
+        **_places(devices),
         precision=chosen.precision,
         callbacks=callbacks,
         logger=[CSVLogger(out, name="", version="csv"), TensorBoardLogger(out, name="", version="tensorboard")],
@@ -119,8 +131,16 @@ def _trainer(out: Path, chosen: recipe.Recipe, devices: str) -> L.Trainer:
     )
 
 
+def _places(devices: str) -> dict:
+    """Devices on each machine, and machines: as torchrun started the processes, otherwise as asked for."""
+    if "LOCAL_WORLD_SIZE" in os.environ:
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        return {"devices": here, "num_nodes": int(os.environ["WORLD_SIZE"]) // here}
+    return {"devices": devices if devices == "auto" else int(devices)}
+
+
 def _finish(
-    out: Path, learner: Learner, chosen: recipe.Recipe, args: argparse.Namespace, rows: int, start: dict | None
+    out: Path, learner: Learner, faces: Faces, chosen: recipe.Recipe, args: argparse.Namespace, origin: dict
 ) -> None:
     last = learner.curve[-1]
     framing = read_json(FRAMING)
@@ -139,15 +159,16 @@ def _finish(
             "data": f"FER+ train without its fixed {ferplus.HOLDOUT_PERCENT} % hold-out"
             + (f", {chosen.synthetic} synthetic faces (version {synthetic.VERSION})" if chosen.synthetic else ""),
             "data_licence": ferplus.LICENCE,
-            "rows": rows,
+            "rows": len(faces.train_faces),
             "recipe": {"name": Path(args.recipe).stem, **chosen.to_json()},
             "seed": args.seed,
-            "start": start,
+            **origin,
             "torch": torch.__version__,
         },
         licence=LICENCE,
         metrics={
             "protocol": ferplus.PROTOCOL,
+            "valid_faces": len(faces.evaluation_faces[1]),
             "valid_accuracy": last["valid_micro_accuracy"],
             "valid_macro_recall": last["valid_macro_accuracy"],
             "holdout_accuracy": last["holdout_micro_accuracy"],

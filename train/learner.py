@@ -1,4 +1,4 @@
-"""One training run in Lightning: batches in, logits, soft-label cross-entropy; accuracy on the hold-out and on valid."""
+"""One training run in Lightning: cross-entropy against label distributions; accuracy on the hold-out and on valid."""
 
 import lightning as L
 import numpy as np
@@ -11,6 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from train import models
 from train.data import FaceSet, crops_of
+from train.ldg import LabelDistributionGenerator
 from train.recipe import Recipe
 
 MEAN, SCALE = 128.0, 128.0
@@ -24,7 +25,7 @@ def normalised(crops: Tensor) -> Tensor:
 
 
 class TrainingFaces(Dataset):
-    """(uint8 image (C, h, w), target distribution (classes,)); augmented later, as a batch."""
+    """(uint8 image (C, h, w), target distribution (classes,), row); augmented later, as a batch."""
 
     def __init__(self, faces: FaceSet, recipe: Recipe):
         if recipe.targets == "majority":
@@ -42,8 +43,8 @@ class TrainingFaces(Dataset):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
-        return self.images[row], self.targets[row]
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor, int]:
+        return self.images[row], self.targets[row], row
 
 
 class EvaluationFaces(Dataset):
@@ -84,13 +85,16 @@ class Faces(L.LightningDataModule):
 class Learner(L.LightningModule):
     """A network with its loss, schedule, augmentation and metrics."""
 
-    def __init__(self, recipe: Recipe, num_classes: int, seed: int):
+    def __init__(self, recipe: Recipe, num_classes: int, seed: int, ldg: LabelDistributionGenerator | None = None):
         super().__init__()
         self.recipe, self.seed = recipe, seed
+        self._ldg = [ldg]  # in a list, so that its weights are neither trained, averaged nor saved with the run
         network = models.build(recipe.system, num_classes, recipe.channels, recipe.options)
         self.network = network.to(memory_format=torch.channels_last)
         if recipe.compiled:
             self.network.compile(dynamic=False)
+            if ldg is not None:
+                ldg.compile(dynamic=False)
         accuracies = {
             f"{average}_accuracy": MulticlassAccuracy(num_classes, average=average) for average in ("micro", "macro")
         }
@@ -101,25 +105,37 @@ class Learner(L.LightningModule):
         self.curve: list[dict[str, float]] = []
         self.generator: torch.Generator | None = None
 
+    @property
+    def ldg(self) -> LabelDistributionGenerator | None:
+        """The frozen teacher of LDL, where the recipe has one."""
+        return self._ldg[0]
+
     def on_train_epoch_start(self) -> None:
+        if self.ldg is not None:
+            self.ldg.to(self.device)
         ranks = self.trainer.world_size
         draw = ((self.seed * 100_003 + self.current_epoch) * ranks + self.global_rank) % 2**63
         self.generator = torch.Generator(self.device).manual_seed(draw)
         torch.manual_seed(draw)  # dropout and mixup draw from the global generator, which a resumed run must find alike
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
-        images, target = batch
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _index: int) -> Tensor:
+        images, target, _rows = batch
         crops = self.recipe.augmentation(images, self.recipe.input_size, self.generator)
         crops, target = self.recipe.augmentation.mixed(crops, target)
-        logits = self.network(normalised(crops).contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits, target)  # −Σ d log softmax(logits), mean over the batch (paper 001, Equation 4)
+        x = normalised(crops).contiguous(memory_format=torch.channels_last)
+        if self.ldg is not None:
+            share = self.recipe.ldg_share
+            target = share * self.ldg(x) + (1 - share) * target
+        branches = self.network.branch_logits(x) if hasattr(self.network, "branch_logits") else [self.network(x)]
+        loss = sum(F.cross_entropy(logits, target) for logits in branches)
         self.loss.update(loss.detach())
         self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _index: int, dataloader_idx: int = 0) -> None:
         crops, labels = batch
-        logits = self.network(normalised(crops.float()).contiguous(memory_format=torch.channels_last))
+        # forward itself, past torch.compile: the odd sizes of the last batches would each be compiled anew.
+        logits = self.network.forward(normalised(crops.float()).contiguous(memory_format=torch.channels_last))
         self.metrics[dataloader_idx].update(logits, labels)
 
     def on_validation_epoch_end(self) -> None:

@@ -27,6 +27,11 @@ class Recipe:
     """1: gray. 3: RGB (gray data is repeated)."""
     targets: str = "votes"
     """What is learned: "majority" single labels of the protocol's rows, or the crowd's "votes" of all rows that have any."""
+    ldg_share: float = 0.0
+    """Label distribution learning: share of the LDG's distribution in what is learned, the rest is ``targets``; 1 is LDL as in
+    paper 001. Above 0, ``--ldg`` names the LDG."""
+    ldg_bf16: bool = False
+    """Run the LDG in bfloat16, where the hardware gains from it."""
     synthetic: int = 0
     """Synthetic faces learned from beside the real ones; their seed is used for nothing else."""
     epochs: int = 40
@@ -44,7 +49,7 @@ class Recipe:
     precision: str = "32-true"
     """Lightning's precision: "32-true", or "bf16-mixed" where the hardware gains from it."""
     compiled: bool = False
-    """Through torch.compile: a minute to start, then up to twice as fast on a CPU at small input sizes; needs a C++ compiler."""
+    """Through torch.compile: a minute to start, then up to 1.8 times as fast on a CPU at 64²; needs a C++ compiler."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """Random changes of the training faces."""
 
@@ -54,6 +59,8 @@ class Recipe:
         for name in ("input_size", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"recipe: '{name}' must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.ldg_share <= 1:
+            raise UsageError(f"recipe: 'ldg_share' is a share from 0 to 1, not {self.ldg_share}")
 
     def to_json(self) -> dict:
         return dataclasses.asdict(self)
