@@ -2,16 +2,17 @@
 
 Two layouts (mohammadmahoor.com/affectnet):
 
-- the first: ``training.csv`` and ``validation.csv`` (image path, face box, landmarks, expression, valence, arousal), at the top or in
-  ``Manually_Annotated_file_lists/``, and ``Manually_Annotated_Images/``; the face is cut out by its box;
-- the later: ``train_set/images/12.jpg`` with ``train_set/annotations/12_exp.npy``, and ``val_set/``; faces already cut out, 224×224.
+- the first: ``training.csv`` and ``validation.csv`` (image path, face box, landmarks, expression, valence, arousal), at the top
+  or in ``Manually_Annotated_file_lists/``, and ``Manually_Annotated_Images/``; the face is cut out by its box;
+- the later: ``train_set/images/12.jpg`` with ``train_set/annotations/12_exp.npy``, and ``val_set/``; the faces are cut out,
+  224×224.
 
 Rows without expression (none, uncertain, no face: 8 to 10) are left out.
 
 Memory: N·side²·3 bytes. The 287,651 training faces take 3.5 GB at the default side of 64 and 10.8 GB at 112.
 
-Protocol: Mollahosseini et al. 2017: train on the training set (287,651 faces; 283,901 without contempt), report on the validation
-set (500 faces a class; the later layout has 3,999 of the 4,000); the test set is not public.
+Protocol: Mollahosseini et al. 2017: train on the training set (287,651 faces; 283,901 without contempt), report on the
+validation set (500 faces a class; the later layout has 3,999 of the 4,000); the test set is not public.
 """
 
 import csv
@@ -26,7 +27,7 @@ from train.data.layout import SEVEN, Entry
 
 TITLE = "AffectNet"
 SPLITS = ("train", "valid")
-PROTOCOL = "AffectNet validation"
+PROTOCOL = "AffectNet-7 validation"
 LICENCE = "research, by agreement with the authors; the images are not to be passed on"
 LAYOUT = (
     "a folder that holds training.csv, validation.csv and Manually_Annotated_Images/, or train_set/ and val_set/, each with "

@@ -2,9 +2,10 @@
 
 Layout (caer-dataset.github.io): ``train/Anger/*.png`` … and ``test/…``, often in a folder ``CAER-S``.
 
-A network for faces needs the face. With a detector (``edgefer.detectors``) the largest one of each frame is cut out the way the
-device cuts it, by the framing of FER+'s crops; frames without any are left out and the source tells how many stayed. Without one
-the centred square of the scene is used as it is, and the source says "whole scenes": figures on those are not comparable.
+A network for faces needs the face. With a detector (``edgefer.detectors``) the largest one of each frame is cut out the way
+the device cuts it, by the framing of FER+'s crops; frames without any are left out and the source tells how many stayed.
+Without one the centred square of the scene is used as it is, and the source says "whole scenes": figures on those are not
+comparable.
 
 Protocol: Lee et al. 2019; the papers count 44,996 frames to train on and 20,987 to test on.
 """

@@ -1,7 +1,7 @@
 """The data sets, by the name that recipes know them by."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgefer.errors import unknown
@@ -30,9 +30,9 @@ class DataSet:
     find: Callable[[str | Path | None], Path | None]
     """``find(data=None)``: where a copy lies, at or below ``data`` (default: ``EDGEFER_DATA``); None where there is none."""
     load: Callable[..., FaceSet]
-    """``load(split, data=None, side=None)``: the faces, uint8 (N, side, side, 3) RGB; pictures of another size are resized while they
-    are read (None: the data set's own side). The data sets of gray 48×48 faces give (N, 48, 48) whatever ``side`` is. ``caers`` also
-    takes ``detector``. Raises UsageError, EnvironmentInvalid or InputRejected."""
+    """``load(split, data=None, side=None)``: the faces, uint8 (N, side, side, 3) RGB; pictures of another size are resized
+    while they are read (None: the data set's own side). The data sets of gray 48×48 faces give (N, 48, 48) whatever ``side``
+    is. ``caers`` also takes ``detector``. Raises UsageError, EnvironmentInvalid or InputRejected."""
 
 
 def get(name: str) -> DataSet:
@@ -57,46 +57,36 @@ def _ferplus_seven(split: str, data: str | Path | None = None, side: int | None 
 
 
 def _of(module, reported: str, **other) -> DataSet:
-    """The entry of a module that tells all of it in its constants, but for ``other``."""
-    fields = {
-        "title": module.TITLE,
-        "labels": SEVEN,
-        "splits": module.SPLITS,
-        "where": module.LAYOUT,
-        "licence": module.LICENCE,
-        "find": module.find,
-        "load": module.load,
-    }
-    protocol = {} if "protocol" in other else {"protocol": module.PROTOCOL}
-    return DataSet(reported=reported, **{**fields, **protocol, **other})
+    """The entry of a module that tells of itself in constants; ``other`` says what differs."""
+    told = (module.TITLE, SEVEN, module.SPLITS, reported, module.LAYOUT, module.LICENCE, module.PROTOCOL)
+    return replace(DataSet(*told, module.find, module.load), **other)
 
 
-_FERPLUS = {
-    "splits": tuple(ferplus.FOLDERS),
-    "reported": "test",
-    "where": ferplus.LAYOUT,
-    "licence": ferplus.LICENCE,
-    "find": ferplus.find,
-}
-
+_FERPLUS = DataSet(
+    "FER+",
+    FERPLUS_LABELS,
+    tuple(ferplus.FOLDERS),
+    "test",
+    ferplus.LAYOUT,
+    ferplus.LICENCE,
+    ferplus.PROTOCOL,
+    ferplus.find,
+    _ferplus,
+)
 DATASETS: dict[str, DataSet] = {
-    "ferplus": DataSet("FER+", FERPLUS_LABELS, protocol=ferplus.PROTOCOL, load=_ferplus, **_FERPLUS),
-    "ferplus7": DataSet(
-        "FER+", SEVEN, protocol="FER+ majority, 7 classes (without contempt)", load=_ferplus_seven, **_FERPLUS
+    "ferplus": _FERPLUS,
+    "ferplus7": replace(
+        _FERPLUS, labels=SEVEN, protocol="FER+ majority, 7 classes (without contempt)", load=_ferplus_seven
     ),
     "fer2013": _of(fer2013, "test"),
     "rafdb": _of(rafdb, "test"),
-    "affectnet7": _of(affectnet, "valid", protocol=f"{affectnet.PROTOCOL}, 7 classes"),
+    "affectnet7": _of(affectnet, "valid"),
     "affectnet8": _of(
-        affectnet,
-        "valid",
-        protocol=f"{affectnet.PROTOCOL}, 8 classes",
-        labels=FERPLUS_LABELS,
-        load=affectnet.load_eight,
+        affectnet, "valid", labels=FERPLUS_LABELS, protocol="AffectNet-8 validation", load=affectnet.load_eight
     ),
     "caers": _of(caers, "test"),
     "sfew": _of(sfew, "valid"),
     "fedro": _of(fedro, "test"),
-    "folder7": _of(folder, "valid", protocol="own faces, 7 classes"),
-    "folder8": _of(folder, "valid", protocol="own faces, 8 classes", labels=FERPLUS_LABELS, load=folder.load_eight),
+    "folder7": _of(folder, "valid"),
+    "folder8": _of(folder, "valid", labels=FERPLUS_LABELS, protocol="own faces, 8 classes", load=folder.load_eight),
 }

@@ -1,6 +1,7 @@
 """FED-RO: 400 faces from the web with real occlusions, seven expressions; a test set only.
 
-Layout: a folder for each expression (``happy``, ``sad``, ``neural`` …), as ``FED-RO/FED-RO_crop/happy/*`` or ``FED-RO/happy/*``. The pictures are face crops; of one that is not square the centred square is used.
+Layout: a folder for each expression (``happy``, ``sad``, ``neural`` …), as ``FED-RO/FED-RO_crop/happy/*`` or
+``FED-RO/happy/*``. The pictures are face crops; of one that is not square the centred square is used.
 
 Protocol: Li et al. 2019: trained on RAF-DB and AffectNet, accuracy on all 400.
 """

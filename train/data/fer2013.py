@@ -2,22 +2,21 @@
 
 Two layouts:
 
-- the challenge's table, ``fer2013.csv`` (columns emotion, pixels, Usage) or ``icml_face_data.csv`` (emotion, Usage, pixels); faces are named
-  by Usage and line, as "PublicTest-28711";
-- FER+'s images (``ferplus``) with ``fer2013-labels-train.csv`` and the like beside them (columns image, expression): the original labels by the
-  names that FER+ gives the images. Images without a label there are left out.
+- the challenge's table, ``fer2013.csv`` (columns emotion, pixels, Usage) or ``icml_face_data.csv`` (emotion, Usage, pixels);
+  faces are named by Usage and line, as "PublicTest-28711";
+- FER+'s images (``ferplus``) with ``fer2013-labels-train.csv`` and the like beside them (columns image, expression): the
+  original labels by the names that FER+ gives the images. Images without a label there are left out.
 
 Protocol: Goodfellow et al. 2013: Training, PublicTest (here "valid") and PrivateTest ("test"), 28,709, 3,589 and 3,589 faces.
 """
 
 import csv
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from edgefer.errors import InputRejected
+from edgefer.errors import EnvironmentInvalid, InputRejected
 from train.data import FaceSet, ferplus, layout
 from train.data.layout import SEVEN, WORDS
 
@@ -82,13 +81,12 @@ def _from_table(file: Path, split: str) -> FaceSet:
             labels.append(_label(file, number, row["emotion"]))
             names.append(f"{USAGES[split]}-{number:05}")
     if not images:
-        raise layout.missing(TITLE, split, file.with_name(f"{file.name}: {USAGES[split]}"))
+        raise EnvironmentInvalid(f"{file} has no rows of {USAGES[split]}, so {TITLE}'s {split} split is not there")
     return layout.labelled(np.stack(images), labels, names, f"{TITLE} {split}")
 
 
 def _rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """Line numbers and rows of a table; the challenge's has spaces before the names of its columns."""
-    csv.field_size_limit(sys.maxsize)
     rows = csv.reader(layout.lines_of(file))
     header = [name.strip() for name in next(rows, [])]
     if not set(columns) <= set(header):

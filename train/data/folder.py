@@ -1,8 +1,8 @@
 """Your own faces: a folder for each expression, with or without a folder for each split around them.
 
-Layout: ``train/happy/*.png``, ``valid/…`` (or ``val``, ``validation``), ``test/…``; or ``happy/*.png`` alone, of which a fixed tenth
-(``ferplus.holdout`` of the names) is "valid" and the rest "train". Folders are named in the words of ``layout.WORDS``; a class may be
-missing. The pictures are face crops; of one that is not square the centred square is used.
+Layout: ``train/happy/*.png``, ``valid/…`` (or ``val``, ``validation``), ``test/…``; or ``happy/*.png`` alone, of which a fixed
+tenth (``ferplus.holdout`` of the names) is "valid" and the rest "train". Folders are named in the words of ``layout.WORDS``; a
+class may be missing. The pictures are face crops; of one that is not square the centred square is used.
 """
 
 from pathlib import Path
@@ -15,6 +15,7 @@ from train.data.layout import SEVEN, Entry
 
 TITLE = "the folder of faces"
 SPLITS = ("train", "valid", "test")
+PROTOCOL = "own faces, 7 classes"
 LICENCE = "that of the pictures"
 LAYOUT = "a folder that holds train/happy/*.png and the like (train, valid, test), or happy/*.png without splits"
 SIDE = 112

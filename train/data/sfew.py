@@ -1,8 +1,8 @@
 """SFEW 2.0: frames of films, seven expressions, faces as the challenge (EmotiW 2015) aligned them, 143 wide, 181 high.
 
-Layout: ``Train/Train_Aligned_Faces/Angry/*.png`` … and ``Val/Val_Aligned_Faces_new/…``; the outer folder may be missing, the
-last ending too, and ``Train/Angry/`` is read where there is no folder of aligned faces, as if its pictures were aligned.
-Of each picture the centred square is used, so that nothing is stretched.
+Layout: ``Train/Train_Aligned_Faces/Angry/*.png`` … and ``Val/Val_Aligned_Faces_new/…``; the outer folder and ``_new`` may be
+missing, and ``Train/Angry/`` is read where there is no folder of aligned faces, as if its pictures were aligned. Of each
+picture the centred square is used, so that nothing is stretched.
 
 Protocol: Dhall et al. 2015: train on Train (958 frames, 891 aligned faces), report on Val (436 frames, 431 aligned faces); the
 labels of Test are not public.

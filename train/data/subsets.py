@@ -1,6 +1,7 @@
 """Subsets of a test set by a list of image names, as occlusion and pose lists are published.
 
-Wang et al. 2019 ("Region Attention Networks", github.com/kaiwang960112/Challenge-condition-FER-dataset) write a face a line, in these forms:
+Wang et al. 2019 ("Region Attention Networks", github.com/kaiwang960112/Challenge-condition-FER-dataset) write a face a line, in
+these forms:
 
     val/0/bc9ad400db82/            AffectNet, occlusion: no ending, a slash behind
     0/83dac9d7eec7.jpg             AffectNet, pose; FER+, pose (ending .jpg for the data set's .png)
@@ -10,7 +11,6 @@ Wang et al. 2019 ("Region Attention Networks", github.com/kaiwang960112/Challeng
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from edgefer.errors import InputRejected
 from train.data import FaceSet, layout
 
-LABEL_BEFORE = re.compile(r"\d{1,2}_(?=\D)")
+LABEL_BEFORE = re.compile(r"^\d{1,2}_")
 ALIGNED = "_aligned"
 
 
@@ -51,27 +51,23 @@ def _rows(line: str, names: tuple[str, ...], rows_of: dict[str, list[int]], file
         *folders, name = _parts(written)
         rows = rows_of.get(name, [])
         if len({names[row] for row in rows}) > 1:
+            several = ", ".join(names[row] for row in rows[:3])
             rows = [row for row in rows if folders and _parts(names[row])[-2:-1] == folders[-1:]]
-        if len({names[row] for row in rows}) > 1 or (not rows and name in rows_of):
-            several = ", ".join(names[row] for row in rows_of[name][:3])
-            raise InputRejected(f"subset list {file}: '{line.strip()}' may be any of {several}; write its folder too")
+            if len({names[row] for row in rows}) != 1:
+                raise InputRejected(
+                    f"subset list {file}: '{line.strip()}' may be any of {several}; write its folder too"
+                )
         if rows:
             return rows
     return []
 
 
-def _candidates(line: str) -> Iterator[str]:
+def _candidates(line: str) -> list[str]:
     """What of a line may be the name, likeliest first: all of it, a field of it, a field without the label before it."""
-    line = line.strip()
-    fields = [field for field in re.split(r"[\s,;]+", line) if field and not field.isdecimal()]
-    fields = fields or re.split(r"[\s,;]+", line)[:1]
-    for text in [line, *fields]:
-        if text:
-            yield text
-    for text in fields:
-        without_label = LABEL_BEFORE.sub("", _parts(text)[-1] if text else "", count=1)
-        if without_label:
-            yield without_label
+    fields = [field for field in re.split(r"[\s,;]+", line) if field]
+    words = [field for field in fields if not field.isdecimal()] or fields[:1]
+    bare = [LABEL_BEFORE.sub("", re.split(r"[/\\]", word)[-1]) for word in words]
+    return [text for text in [line.strip(), *words, *bare] if text]
 
 
 def _parts(name: str) -> list[str]:
