@@ -125,13 +125,13 @@ def by_expression(folder: Path, classes: Sequence[str], complete: bool = True) -
     strange = [p.name for p in folders if p.name.lower() not in WORDS]
     if strange:
         raise InputRejected(f"{folder / strange[0]} names no expression; known: {', '.join(sorted(WORDS))}")
-    labelled = [(p, WORDS[p.name.lower()]) for p in folders]
-    lacking = sorted(set(classes) - {label for _, label in labelled})
+    label_of = {p: WORDS[p.name.lower()] for p in folders}
+    lacking = sorted(set(classes) - set(label_of.values()))
     if complete and lacking:
         raise InputRejected(f"{folder} has no folder for {', '.join(lacking)}; unpack the data set again")
     entries = [
         Entry(f"{p.name}/{file.name}", file, label)
-        for p, label in labelled
+        for p, label in label_of.items()
         if label in classes
         for file in sorted(p.iterdir())
         if is_picture(file)
