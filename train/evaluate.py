@@ -14,6 +14,7 @@ from edgefer.files import write_json
 from edgefer.spec import FERPLUS_LABELS, ModelSpec
 from train import checkpoint, graph
 from train.data import FaceSet, crops_of, ferplus, synthetic
+from train.data.subsets import subset
 
 SYNTHETIC_FACES, SYNTHETIC_SEED = 1000, 2
 """Faces and seed of the synthetic evaluation set; calibration and tuning use other seeds."""
@@ -71,19 +72,6 @@ def score(probabilities: np.ndarray, labels: np.ndarray, names: tuple[str, ...])
 def engine_probabilities(engine: engines.Engine, crops: Iterable[np.ndarray]) -> np.ndarray:
     """Run an engine crop by crop (batch 1, as a device does): float32 (N, classes)."""
     return np.concatenate([engine.infer(crop[None]) for crop in crops])
-
-
-def subset(faces: FaceSet, file: Path) -> FaceSet:
-    """The faces a text file lists: one image name a line, with or without folder, ending or a label beside it."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputRejected(f"subset list {file} cannot be read ({error.strerror})") from None
-    listed = {Path(word).stem for line in lines for word in line.replace(",", " ").split()}
-    chosen = faces[np.array([Path(name).stem in listed for name in faces.names])]
-    if not len(chosen):
-        raise InputRejected(f"subset list {file} names none of the {len(faces)} faces of {faces.source}")
-    return chosen
 
 
 def arguments() -> argparse.Namespace:
