@@ -16,7 +16,7 @@ from edgefer.spec import ModelSpec
 from train import checkpoint, recipe
 from train.augment import Augmentation
 from train.data import FaceSet
-from train.learner import Faces, TrainingFaces
+from train.faces import Faces, TrainingFaces, gathered
 from train.resume import SafetensorsCheckpointIO
 
 SMALL = ["--set", "epochs=3", "--set", "input_size=32", "--set", "batch_size=16"]
@@ -190,3 +190,29 @@ def test_rgb_recipes_repeat_gray_faces():
 def test_evaluation_crops_have_the_recipes_size():
     faces = Faces(face_set(), face_set(), face_set(), recipe.Recipe("efficientface", input_size=40), 0)
     assert faces.evaluation_faces[0][0][0].shape == (1, 40, 40)
+
+
+def test_oversampling_repeats_rare_rows_and_weights_favour_them():
+    few = face_set(17)[np.array([*range(2, 10), 10, 10, 10])]
+    repeated = TrainingFaces(few, recipe.Recipe("efficientface", targets="majority", balance="oversample"))
+    assert repeated.targets.sum(0).unique().numel() == 1
+    assert len(repeated) > len(few)
+    weighted = Faces(few, few, few, recipe.Recipe("efficientface", balance="weighted"), 0).class_weights
+    assert weighted[2] < weighted[3]
+
+
+def test_an_ldg_judges_real_faces_only():
+    chosen = recipe.Recipe("efficientface", ldg_share=0.7)
+    faces = Faces(face_set(), face_set(), face_set(), chosen, 0, [face_set(4)])
+    shares = [float(faces.train_faces[row][2]) for row in range(len(faces.train_faces))]
+    assert shares == pytest.approx([0.7] * 9 + [0.0] * 3)
+
+
+def test_seven_classes_by_recipe(small_ferplus):
+    faces = gathered(recipe.Recipe("efficientface", data="ferplus7", input_size=32), str(small_ferplus), None, 0)
+    assert len(faces.classes) == 7
+    assert faces.train_faces[0][1].shape == (7,)
+    with pytest.raises(UsageError, match="synthetic faces show"):
+        gathered(recipe.Recipe("efficientface", data="ferplus7", synthetic=8), str(small_ferplus), None, 0)
+    with pytest.raises(UsageError, match="no training split"):
+        gathered(recipe.Recipe("efficientface", data="fedro"), str(small_ferplus), None, 0)

@@ -20,23 +20,20 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from edgefer.errors import InputRejected, UsageError, exit_with
 from edgefer.files import new_folder, read_json, sha256, write_json, write_text
-from edgefer.spec import FERPLUS_LABELS, Alignment, ModelSpec
+from edgefer.spec import ModelSpec
 from train import checkpoint, ldg, recipe
-from train.data import ferplus, synthetic
-from train.learner import MEAN, SCALE, Faces, Learner
+from train.data import datasets, ferplus, framing, synthetic
+from train.faces import Faces, gathered, validation_split
+from train.learner import MEAN, SCALE, Learner
 from train.resume import SafetensorsCheckpointIO
 
 STATE = "last.safetensors"
-SYNTHETIC_SEED = 1000
-"""Plus the run's seed; calibration, tuning, parity and evaluation use small seeds."""
-FRAMING = Path(__file__).parent / "data" / "ferplus-framing.json"
-LICENCE = "Apache-2.0 for the weights; trained on FER+, whose images are for research: check that your use allows it"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     parser.add_argument("--recipe", required=True, help=f"one of {', '.join(recipe.names())}, or a YAML file")
-    parser.add_argument("--data", help="folder or zip with FER+ (default: the environment variable EDGEFER_DATA)")
+    parser.add_argument("--data", help="folder with the data set (default: the environment variable EDGEFER_DATA)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default 0)")
     parser.add_argument("--out", type=Path, help="folder of the run (default: build/runs/RECIPE-SEED)")
     parser.add_argument(
@@ -67,9 +64,9 @@ def main() -> int:
     origin = {"start": _origin(args.start) if args.start else None, "ldg": [_origin(folder) for folder in args.ldg]}
     _claim(out, {"recipe": chosen.to_json(), "seed": args.seed, "limit": args.limit, **origin})
     L.seed_everything(args.seed, verbose=False)
-    faces = _faces(args, chosen)
-    teacher = ldg.load(args.ldg, FERPLUS_LABELS, chosen.channels, chosen.ldg_bf16) if args.ldg else None
-    learner = Learner(chosen, len(FERPLUS_LABELS), args.seed, teacher)
+    faces = gathered(chosen, args.data, args.limit, args.seed)
+    teacher = ldg.load(args.ldg, faces.classes, chosen.channels, chosen.ldg_bf16) if args.ldg else None
+    learner = Learner(chosen, len(faces.classes), args.seed, teacher, faces.class_weights)
     if args.start:
         checkpoint.load_weights(learner.network, args.start)
     trainer = _trainer(out, chosen, args.devices)
@@ -86,17 +83,6 @@ def _origin(folder: Path) -> dict:
     """Another checkpoint that a run rests on: its hash and what it was trained on."""
     _, spec = checkpoint.load(folder)
     return {"weights_sha256": sha256(folder / checkpoint.WEIGHTS), "training": spec.training}
-
-
-def _faces(args: argparse.Namespace, chosen: recipe.Recipe) -> Faces:
-    train, valid = ferplus.load("train", args.data), ferplus.load("valid", args.data)
-    held_out = ferplus.holdout(train.names)
-    rows = train[~held_out]
-    rows = rows[list(range(args.limit))] if args.limit else rows
-    if chosen.synthetic:
-        print(f"drawing {chosen.synthetic} synthetic faces")
-        rows += synthetic.faces(chosen.synthetic, SYNTHETIC_SEED + args.seed, ferplus.SIDE)
-    return Faces(rows, train[held_out], valid, chosen, args.seed)
 
 
 def _claim(out: Path, run: dict) -> None:
@@ -142,32 +128,30 @@ def _places(devices: str) -> dict:
 def _finish(
     out: Path, learner: Learner, faces: Faces, chosen: recipe.Recipe, args: argparse.Namespace, origin: dict
 ) -> None:
-    last = learner.curve[-1]
-    framing = read_json(FRAMING)
+    last, known = learner.curve[-1], datasets.get(chosen.data)
+    split = validation_split(chosen.data)
     spec = ModelSpec(
         system=chosen.system,
-        labels=FERPLUS_LABELS,
+        labels=faces.classes,
         input_size=chosen.input_size,
         channels=chosen.channels,
-        alignment=Alignment(
-            tuple(map(tuple, framing["landmarks"])), {k: tuple(v) for k, v in framing["boxes"].items()}
-        ),
+        alignment=framing.alignment(),
         options=chosen.options,
         mean=MEAN,
         scale=SCALE,
         training={
-            "data": f"FER+ train without its fixed {ferplus.HOLDOUT_PERCENT} % hold-out"
+            "data": f"{known.title} train without its fixed {ferplus.HOLDOUT_PERCENT} % hold-out"
             + (f", {chosen.synthetic} synthetic faces (version {synthetic.VERSION})" if chosen.synthetic else ""),
-            "data_licence": ferplus.LICENCE,
+            "data_licence": known.licence,
             "rows": len(faces.train_faces),
             "recipe": {"name": Path(args.recipe).stem, **chosen.to_json()},
             "seed": args.seed,
             **origin,
             "torch": torch.__version__,
         },
-        licence=LICENCE,
+        licence=f"Apache-2.0 for the weights; trained on {known.title} ({known.licence}): check that your use allows it",
         metrics={
-            "protocol": ferplus.PROTOCOL,
+            "protocol": f"{known.protocol}, {split}",
             "valid_faces": len(faces.evaluation_faces[1]),
             "valid_accuracy": last["valid_micro_accuracy"],
             "valid_macro_recall": last["valid_macro_accuracy"],
@@ -180,7 +164,7 @@ def _finish(
         lines = [",".join(columns), *(",".join(str(row[c]) for c in columns) for row in learner.curve)]
         write_text(folder / "curve.csv", "\n".join(lines) + "\n")
     accuracy, recall = spec.metrics["valid_accuracy"], spec.metrics["valid_macro_recall"]
-    print(f"{out / 'checkpoint'}: {ferplus.PROTOCOL}, valid accuracy {accuracy:.2%}, macro recall {recall:.2%}")
+    print(f"{out / 'checkpoint'}: {spec.metrics['protocol']} accuracy {accuracy:.2%}, macro recall {recall:.2%}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from train.augment import Augmentation
 
 FOLDER = Path(__file__).parent / "recipes"
 TARGETS = ("majority", "votes")
+BALANCES = ("none", "oversample", "weighted")
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,13 @@ class Recipe:
     """Side of the crop in pixels."""
     channels: int = 1
     """1: gray. 3: RGB (gray data is repeated)."""
+    data: str = "ferplus"
+    """Data set: a name of ``train.data.datasets.DATASETS``."""
+    balance: str = "none"
+    """Rare classes: "none" as they are, "oversample" rows until all classes are as frequent, or "weighted" loss."""
     targets: str = "votes"
-    """What is learned: "majority" single labels of the protocol's rows, or the crowd's "votes" of all rows that have any."""
+    """What is learned: "majority" single labels of the protocol's rows, or the crowd's "votes" of all rows that have any;
+    without a crowd both are the single label."""
     ldg_share: float = 0.0
     """Label distribution learning: share of the LDG's distribution in what is learned, the rest is ``targets``; 1 is LDL as in
     paper 001. Above 0, ``--ldg`` names the LDG."""
@@ -56,6 +62,8 @@ class Recipe:
     def __post_init__(self):
         if self.targets not in TARGETS:
             raise unknown("targets", self.targets, TARGETS)
+        if self.balance not in BALANCES:
+            raise unknown("balance", self.balance, BALANCES)
         for name in ("input_size", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"recipe: '{name}' must be at least 1, not {getattr(self, name)}")
