@@ -137,19 +137,19 @@ class PatchTransformer(nn.Module):
         below, right = (-side % self.patch for side in x.shape[2:])
         patches = self.vit.conv_proj(F.pad(x, (0, right, 0, below)) if below or right else x)
         rows, columns = patches.shape[2:]
-        tokens = torch.cat([self.vit.class_token.expand(x.shape[0], -1, -1), patches.flatten(2).mT], dim=1)
+        tokens = torch.cat([self.vit.class_token.expand(x.shape[0], -1, -1), patches.flatten(2).transpose(1, 2)], dim=1)
         encoder = self.vit.encoder
         tokens = encoder.ln(encoder.layers(encoder.dropout(tokens + self.positions(rows, columns))))
-        return tokens[:, 1:].mT.reshape(x.shape[0], self.out_channels, rows, columns)
+        return tokens[:, 1:].transpose(1, 2).reshape(x.shape[0], self.out_channels, rows, columns)
 
     def positions(self, rows: int, columns: int) -> Tensor:
         """(1, 1 + rows·columns, hidden): the class token's, then one a patch."""
         learned = self.vit.encoder.pos_embedding
         if (rows, columns) == (self.grid, self.grid):
             return learned
-        grid = learned[:, 1:].mT.reshape(1, self.out_channels, self.grid, self.grid)
+        grid = learned[:, 1:].transpose(1, 2).reshape(1, self.out_channels, self.grid, self.grid)
         resized = F.interpolate(grid, (rows, columns), mode="bicubic", align_corners=False)
-        return torch.cat([learned[:, :1], resized.flatten(2).mT], dim=1)
+        return torch.cat([learned[:, :1], resized.flatten(2).transpose(1, 2)], dim=1)
 
 
 class InvolutionViT(nn.Module):
