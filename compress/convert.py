@@ -1,11 +1,10 @@
 """A deployed graph as an OpenVINO model in memory: choosing how to quantise needs it, and so does the export."""
 
-import openvino
 import torch
 from torch import nn
 
 
-def openvino_model(graph: nn.Module, crop_shape: tuple[int, ...]) -> openvino.Model:
+def openvino_model(graph: nn.Module, crop_shape: tuple[int, ...]):
     """Trace a ``DeployedGraph`` in evaluation mode.
 
     Args:
@@ -13,8 +12,10 @@ def openvino_model(graph: nn.Module, crop_shape: tuple[int, ...]) -> openvino.Mo
         crop_shape: (1, S, S, C), which the model's input is fixed to.
 
     Returns:
-        A model with the input "crop" and the output "probabilities".
+        An ``openvino.Model`` with the input "crop" and the output "probabilities".
     """
+    import openvino  # slow to import
+
     with torch.inference_mode():
         model = openvino.convert_model(graph, example_input=torch.zeros(crop_shape, dtype=torch.uint8))
     model.reshape(list(crop_shape))

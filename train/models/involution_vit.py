@@ -14,7 +14,7 @@ Shapes for an input of side S (paper: 352), batch B, at the paper's options:
 
 What the paper leaves open, and how it is read here:
 - "Hybrid architecture is used before vision transformer" could mean a convolutional network whose feature map is cut into
-  patches. But the two branches are said to be parallel, and a hybrid's patch projection would have another size than ViT-B/16's:
+  patches. But the two branches are said to be parallel, and a hybrid's patch projection would not have the size of ViT-B/16's:
   here the pair of branches is the hybrid, and the transformer cuts its 16×16 patches from the image itself.
 - The maps differ in size (11² and 22² at 352²): the transformer's is averaged over 2×2 patches. The class token is not fused.
 - The fused map's width (768 here), and what follows the 1×1 convolution (batch normalisation and ReLU here).
@@ -58,7 +58,7 @@ class Involution(nn.Module):
         height, width = kernels.shape[4:]
         neighbours = F.unfold(x, self.kernel, padding=self.kernel // 2, stride=self.stride)
         neighbours = neighbours.view(x.shape[0], self.groups, GROUP_CHANNELS, self.kernel**2, height, width)
-        return (kernels * neighbours).sum(3).view(x.shape[0], x.shape[1], height, width)
+        return (kernels * neighbours).sum(3).reshape(x.shape[0], x.shape[1], height, width)
 
 
 class Bottleneck(nn.Module):
@@ -119,10 +119,10 @@ class RedNet(nn.Module):
 
 
 class PatchTransformer(nn.Module):
-    """torchvision's ViT up to its last layer norm, its patches as a map: (B, channels, S, S) → (B, hidden, ⌈S/patch⌉, ⌈S/patch⌉).
+    """torchvision's ViT up to its last layer norm, its patches as a map.
 
-    Positions are learned for ``image_size`` and interpolated for any other; a side that no whole number of patches fills is
-    continued with zeros.
+    (B, channels, S, S) → (B, hidden, ⌈S/patch⌉, ⌈S/patch⌉). Positions are learned for ``image_size`` and interpolated for any
+    other; a side that no whole number of patches fills is continued with zeros.
     """
 
     def __init__(self, channels: int, image_size: int, patch: int, depth: int, heads: int, hidden: int, dropout: float):
