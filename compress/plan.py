@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import nn
 
 from compress.calibration import Calibration
+from compress.convert import openvino_model
 from compress.quantize import Plan, nncf_quantize, remedies
 from compress.toollog import Say
 from edgefer import parity
@@ -47,7 +47,7 @@ def choose(
         say: told each remedy as it is tried.
     """
     reference = graph.probabilities(network, spec, calibration.tuning).argmax(1)
-    model = _openvino_model(network, spec)
+    model = openvino_model(graph.DeployedGraph(network, spec).eval(), spec.crop_shape)
     trials: list[Trial] = []
     for plan in remedies(vnni):
         say(f"quantising: {plan.name}")
@@ -62,17 +62,6 @@ def choose(
 
 def _badness(trial: Trial) -> tuple[float, float]:
     return trial.paired.drop_points or 0.0, trial.paired.flip_rate
-
-
-def _openvino_model(network: nn.Module, spec: ModelSpec):
-    import openvino
-
-    example = torch.zeros(spec.crop_shape, dtype=torch.uint8)
-    with torch.inference_mode():
-        model = openvino.convert_model(graph.DeployedGraph(network, spec).eval(), example_input=example)
-    model.reshape(list(spec.crop_shape))
-    model.inputs[0].set_names({"crop"})
-    return model
 
 
 def _predict(model, crops: np.ndarray) -> np.ndarray:

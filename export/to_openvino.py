@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import openvino
-import torch
 from torch import nn
 
+from compress.convert import openvino_model
 from compress.quantize import Plan, nncf_quantize
 
 ENGINE, FORMAT = "openvino", "openvino"
@@ -15,12 +15,7 @@ FP32, INT8 = ("fp32.xml", "fp32.bin"), ("int8.xml", "int8.bin")
 
 def write_fp32(graph: nn.Module, crop_shape: tuple[int, ...], folder: Path) -> list[str]:
     """Write the graph; returns the files' names."""
-    with torch.inference_mode():
-        model = openvino.convert_model(graph, example_input=torch.zeros(crop_shape, dtype=torch.uint8))
-    model.reshape(list(crop_shape))
-    model.inputs[0].set_names({"crop"})
-    model.outputs[0].set_names({"probabilities"})
-    openvino.save_model(model, folder / FP32[0], compress_to_fp16=False)
+    openvino.save_model(openvino_model(graph, crop_shape), folder / FP32[0], compress_to_fp16=False)
     return list(FP32)
 
 

@@ -5,6 +5,7 @@ from torch import nn
 from edgefer.errors import unknown
 from train.models.baselines import MobileNetV2, ResNet18, ResNet50, ShuffleNetV2
 from train.models.efficientface import EfficientFace
+from train.models.involution_vit import InvolutionViT
 
 SYSTEMS: dict[str, type[nn.Module]] = {
     "efficientface": EfficientFace,
@@ -12,6 +13,7 @@ SYSTEMS: dict[str, type[nn.Module]] = {
     "mobilenetv2": MobileNetV2,
     "resnet18": ResNet18,
     "resnet50": ResNet50,
+    "involution_vit": InvolutionViT,
 }
 """Each class has PAPER, INPUT_SIZE and CHANNELS (the paper's), and takes num_classes and channels beside its own options."""
 

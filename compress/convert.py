@@ -1,0 +1,24 @@
+"""A deployed graph as an OpenVINO model in memory: choosing how to quantise needs it, and so does the export."""
+
+import torch
+from torch import nn
+
+
+def openvino_model(graph: nn.Module, crop_shape: tuple[int, ...]):
+    """Trace a ``DeployedGraph`` in evaluation mode.
+
+    Args:
+        graph: uint8 (1, S, S, C) → float32 (1, classes).
+        crop_shape: (1, S, S, C), which the model's input is fixed to.
+
+    Returns:
+        An ``openvino.Model`` with the input "crop" and the output "probabilities".
+    """
+    import openvino  # slow to import
+
+    with torch.inference_mode():
+        model = openvino.convert_model(graph, example_input=torch.zeros(crop_shape, dtype=torch.uint8))
+    model.reshape(list(crop_shape))
+    model.inputs[0].set_names({"crop"})
+    model.outputs[0].set_names({"probabilities"})
+    return model
