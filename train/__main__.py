@@ -23,7 +23,7 @@ from edgefer.files import new_folder, read_json, sha256, write_json, write_text
 from edgefer.spec import ModelSpec
 from train import checkpoint, ldg, recipe
 from train.data import datasets, ferplus, framing, synthetic
-from train.faces import Faces, gathered, validation_split
+from train.faces import Faces, action_unit_graph, gathered, validation_split
 from train.learner import MEAN, SCALE, Learner
 from train.resume import SafetensorsCheckpointIO
 
@@ -47,6 +47,9 @@ def arguments() -> argparse.Namespace:
         default=[],
         help="checkpoints that generate label distributions (LDL)",
     )
+    parser.add_argument(
+        "--au", metavar="PLACE", help="Action Units of the faces: OpenFace's CSV files, or a CSV of numbers"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the recipe")
     parser.add_argument("--limit", type=int, help="use only the first N training rows, to try things")
     parser.add_argument(
@@ -66,7 +69,8 @@ def main() -> int:
     L.seed_everything(args.seed, verbose=False)
     faces = gathered(chosen, args.data, args.limit, args.seed)
     teacher = ldg.load(args.ldg, faces.classes, chosen.channels, chosen.ldg_bf16) if args.ldg else None
-    learner = Learner(chosen, len(faces.classes), args.seed, teacher, faces.class_weights)
+    graph = action_unit_graph(faces, args.au)
+    learner = Learner(chosen, len(faces.classes), args.seed, teacher, faces.class_weights, graph)
     if args.start:
         checkpoint.load_weights(learner.network, args.start)
     trainer = _trainer(out, chosen, args.devices)

@@ -1,17 +1,19 @@
 """What a run learns from and is watched on: the recipe's data set and synthetic faces, as Lightning takes them."""
 
+import copy
 from collections.abc import Sequence
 
 import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from edgefer.align import to_channels
 from edgefer.errors import UsageError
 from edgefer.spec import FERPLUS_LABELS
-from train.data import FaceSet, balance, crops_of, datasets, ferplus, synthetic
+from train import au_graph
+from train.data import FaceSet, action_units, balance, crops_of, datasets, ferplus, synthetic
 from train.recipe import Recipe
 
 VALIDATION = ("holdout", "valid")
@@ -43,13 +45,22 @@ class TrainingFaces(Dataset):
         images = np.stack([to_channels(image, recipe.channels).round().astype(np.uint8) for image in faces.images])
         self.images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
         self.targets = torch.from_numpy(target)
-        self.share = torch.tensor([ldg_share])
+        self.shares = torch.full((len(faces), 1), ldg_share)
+        self.names = faces.names
+
+    def __add__(self, other: "TrainingFaces") -> "TrainingFaces":
+        """Both sets' faces; of one image size."""
+        both = copy.copy(self)
+        for name in ("images", "targets", "shares"):
+            setattr(both, name, torch.cat([getattr(self, name), getattr(other, name)]))
+        both.names = self.names + other.names
+        return both
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, row: int) -> tuple[Tensor, Tensor, Tensor, int]:
-        return self.images[row], self.targets[row], self.share, row
+        return self.images[row], self.targets[row], self.shares[row], row
 
 
 class EvaluationFaces(Dataset):
@@ -84,8 +95,9 @@ class Faces(L.LightningDataModule):
     ):
         super().__init__()
         self.recipe, self.seed, self.classes = recipe, seed, train.classes
-        parts = [TrainingFaces(train, recipe, recipe.ldg_share, seed), *(TrainingFaces(e, recipe) for e in extra)]
-        self.train_faces = parts[0] if len(parts) == 1 else ConcatDataset(parts)
+        self.train_faces = TrainingFaces(train, recipe, recipe.ldg_share, seed)
+        for faces in extra:
+            self.train_faces += TrainingFaces(faces, recipe)
         self.evaluation_faces = [EvaluationFaces(faces, recipe) for faces in (holdout, valid)]
         self.class_weights = None
         if recipe.balance == "weighted":
@@ -130,6 +142,31 @@ def gathered(recipe: Recipe, data: str | None, limit: int | None, seed: int) -> 
         print(f"drawing {recipe.synthetic} synthetic faces")
         extra = [synthetic.faces(recipe.synthetic, SYNTHETIC_SEED + seed, rows.images.shape[1])]
     return Faces(rows, train[held_out], valid, recipe, seed, extra)
+
+
+def action_unit_graph(faces: Faces, source: str | None) -> au_graph.Graph | None:
+    """The neighbours of the training faces in Action-Unit space, where the recipe asks for them.
+
+    Args:
+        faces: of the run; those without a vector, such as synthetic ones beside real ones, get no neighbours.
+        source: file or folder of Action-Unit vectors; None for synthetic faces, whose own are exact.
+
+    Raises:
+        UsageError: the recipe and ``source`` do not go together.
+        InputRejected: the vectors are damaged, or those of too few faces.
+    """
+    recipe = faces.recipe
+    if recipe.au_factor == 0:
+        if source:
+            raise UsageError("--au needs a recipe with au_factor above 0")
+        return None
+    if source is None and recipe.data != "synthetic":
+        raise UsageError(
+            "a recipe with au_factor needs --au, the Action Units of the faces, unless its data are synthetic"
+        )
+    names, vectors = action_units.read(source) if source else synthetic.action_units(faces.train_faces.names)
+    options = au_graph.Options(recipe.au_neighbours, recipe.au_sigma, recipe.au_factor)
+    return au_graph.build(action_units.matched(names, vectors, faces.train_faces.names), options)
 
 
 def validation_split(name: str) -> str:

@@ -8,6 +8,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from train import models
+from train.au_graph import Graph, neighbour_term
 from train.faces import VALIDATION
 from train.ldg import LabelDistributionGenerator
 from train.recipe import Recipe
@@ -30,6 +31,7 @@ class Learner(L.LightningModule):
         seed: of augmentation and dropout.
         ldg: the teacher of label distribution learning, where the recipe has a share for it.
         class_weights: (num_classes,) weight of each class in the loss; None: all alike.
+        graph: neighbours of the training faces in Action-Unit space, where the recipe has a factor for them.
     """
 
     def __init__(
@@ -39,9 +41,10 @@ class Learner(L.LightningModule):
         seed: int,
         ldg: LabelDistributionGenerator | None = None,
         class_weights: Tensor | None = None,
+        graph: Graph | None = None,
     ):
         super().__init__()
-        self.recipe, self.seed = recipe, seed
+        self.recipe, self.seed, self.graph = recipe, seed, graph
         self._ldg = [ldg]  # in a list, so that its weights are neither trained, averaged nor saved with the run
         network = models.build(recipe.system, num_classes, recipe.channels, recipe.options)
         self.network = network.to(memory_format=torch.channels_last)
@@ -74,7 +77,7 @@ class Learner(L.LightningModule):
         torch.manual_seed(draw)  # dropout and mixup draw from the global generator, which a resumed run must find alike
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], _index: int) -> Tensor:
-        images, target, share, _rows = batch
+        images, target, share, rows = batch
         crops = self.recipe.augmentation(images, self.recipe.input_size, self.generator)
         crops, target, share = self.recipe.augmentation.mixed(crops, target, share)
         x = normalised(crops).contiguous(memory_format=torch.channels_last)
@@ -83,9 +86,19 @@ class Learner(L.LightningModule):
         branches = self.network.branch_logits(x) if hasattr(self.network, "branch_logits") else [self.network(x)]
         # −Σ d log softmax(logits), mean over the batch (paper 001, Equation 4); summed over branches (paper 000, Section 3).
         loss = sum(F.cross_entropy(logits, target, self.class_weights) for logits in branches)
+        if self.graph is not None:
+            loss = loss + self.recipe.au_factor * self._neighbour_term(rows, torch.stack(branches).mean(0))
         self.loss.update(loss.detach())
         self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True)
         return loss
+
+    def _neighbour_term(self, rows: Tensor, logits: Tensor) -> Tensor:
+        """Ω of paper 003: the neighbours of the batch's faces, augmented, go through the network as well."""
+        neighbours, weights = self.graph.neighbours(rows)
+        images = self.trainer.datamodule.train_faces.images[neighbours.flatten().cpu()].to(self.device)
+        crops = self.recipe.augmentation(images, self.recipe.input_size, self.generator)
+        answers = self.network(normalised(crops).contiguous(memory_format=torch.channels_last))
+        return neighbour_term(logits, answers.unflatten(0, neighbours.shape), weights)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _index: int, dataloader_idx: int = 0) -> None:
         crops, labels = batch

@@ -38,6 +38,13 @@ class Recipe:
     paper 001. Above 0, ``--ldg`` names the LDG."""
     ldg_bf16: bool = False
     """Run the LDG in bfloat16, where the hardware gains from it."""
+    au_factor: float = 0.0
+    """λ of the Action-Unit graph's term (paper 003), which asks for similar answers to faces with similar Action Units; 0:
+    without. Above 0, ``--au`` names the faces' Action Units."""
+    au_neighbours: int = 4
+    """K of that graph. Every neighbour goes through the network too, so a step costs 1 + K times as much."""
+    au_sigma: float = 1.0
+    """σ of that graph: a neighbour at distance d weighs exp(−d/σ²)."""
     synthetic: int = 0
     """Synthetic faces learned from beside the real ones; their seed is used for nothing else."""
     epochs: int = 40
@@ -67,6 +74,8 @@ class Recipe:
         for name in ("input_size", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"recipe: '{name}' must be at least 1, not {getattr(self, name)}")
+        if self.au_factor and self.augmentation.mixup:
+            raise UsageError("recipe: 'au_factor' compares single faces, so it cannot go with 'augmentation.mixup'")
         if not 0 <= self.ldg_share <= 1:
             raise UsageError(f"recipe: 'ldg_share' is a share from 0 to 1, not {self.ldg_share}")
 
