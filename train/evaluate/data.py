@@ -1,0 +1,125 @@
+"""What a model is judged on: faces of a data set, with the labels that the model has."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from edgefer.errors import EnvironmentInvalid, InputRejected, unknown
+from edgefer.spec import FERPLUS_LABELS, ModelSpec
+from train.data import FaceSet, crops_of, ferplus, synthetic
+
+SYNTHETIC_FACES, SYNTHETIC_SEED = 1000, 2
+"""Faces and seed of the synthetic evaluation set; calibration and tuning use other seeds."""
+KNOWN_LABELS = (FERPLUS_LABELS, FERPLUS_LABELS[:7])
+"""Label orders a model can be evaluated with: FER+'s eight, and seven without contempt."""
+
+
+@dataclass(frozen=True)
+class EvaluationCrops:
+    """Crops a model is judged on."""
+
+    crops: np.ndarray
+    """uint8 (N, S, S, C)."""
+    labels: np.ndarray | None
+    """int64 (N,), or None where the crops can only show agreement between models."""
+    source: str
+    """Data set and split, for reports."""
+
+
+def crops(spec: ModelSpec, data: str | None = None) -> EvaluationCrops:
+    """What parity is judged on: FER+ valid where a copy is found, otherwise synthetic faces, without labels.
+
+    Args:
+        spec: of the model; gives labels, size and channels.
+        data: folder or zip with FER+, "synthetic", or None for ``EDGEFER_DATA``.
+
+    Raises:
+        InputRejected: FER+ serves and the model's labels are of no known order.
+    """
+    if use_ferplus(data):
+        faces = for_labels(ferplus.load("valid", data), spec.labels)
+        return EvaluationCrops(crops_of(faces, spec.input_size, spec.channels), faces.labels, faces.source)
+    faces = synthetic_faces()
+    return EvaluationCrops(crops_of(faces, spec.input_size, spec.channels), None, faces.source)
+
+
+def use_ferplus(data: str | None) -> bool:
+    """Whether FER+ serves; a folder named in ``data`` must hold it, one in ``EDGEFER_DATA`` may."""
+    if data == "synthetic":
+        return False
+    found = ferplus.find(data) is not None
+    if data and not found:
+        raise EnvironmentInvalid(ferplus.WHERE.format(f" in {data}"))
+    return found
+
+
+def evaluated(spec: ModelSpec, dataset: str, split: str, data: str | None) -> tuple[FaceSet, str]:
+    """The faces a model is evaluated on, and the protocol in words.
+
+    Args:
+        spec: of the model; gives labels and size.
+        dataset: "ferplus", or another name in ``train.data.datasets.DATASETS``.
+        split: "valid" or "test"; synthetic faces have none.
+        data: folder or zip with the data set, "synthetic", or None for ``EDGEFER_DATA``.
+    """
+    if data == "synthetic":
+        faces = for_labels(synthetic_faces(), spec.labels)
+        return faces, f"synthetic faces, labels by construction, {_classes(spec.labels)}"
+    faces = for_labels(_load(dataset, split, data, spec.input_size), spec.labels)
+    if dataset == "ferplus":
+        return faces, f"{ferplus.PROTOCOL}, {split}".replace("8 classes", _classes(spec.labels))
+    return faces, f"{faces.source}, {_classes(spec.labels)}"
+
+
+def synthetic_faces() -> FaceSet:
+    """The synthetic evaluation set, of FER+'s size."""
+    return synthetic.faces(SYNTHETIC_FACES, SYNTHETIC_SEED, ferplus.SIDE)
+
+
+def for_labels(faces: FaceSet, labels: tuple[str, ...]) -> FaceSet:
+    """The labelled faces whose label a model has, their distributions spread over its classes and summing to 1 again.
+
+    Raises:
+        InputRejected: ``labels`` are of no known order, or no face is left.
+    """
+    if tuple(labels) not in KNOWN_LABELS:
+        orders = " or to ".join(", ".join(known) for known in KNOWN_LABELS)
+        raise InputRejected(f"the model's labels ({', '.join(labels)}) are of no known order; train one to {orders}")
+    kept = faces[(faces.labels >= 0) & (faces.labels < len(labels))]
+    if not len(kept):
+        raise InputRejected(f"{faces.source} has no face with a label of the model's {len(labels)}")
+    spread = np.zeros((len(kept), len(labels)), np.float32)
+    known = kept.distributions[:, : len(labels)]
+    spread[:, : known.shape[1]] = known
+    total = spread.sum(1, keepdims=True)
+    return replace(kept, distributions=np.divide(spread, total, out=spread, where=total > 0))
+
+
+def subset(faces: FaceSet, file: Path) -> FaceSet:
+    """The faces a text file lists: one image name a line, with or without folder, ending or a label beside it."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InputRejected(f"subset list {file} cannot be read ({error.strerror})") from None
+    listed = {Path(word).stem for line in lines for word in line.replace(",", " ").split()}
+    chosen = faces[np.array([Path(name).stem in listed for name in faces.names])]
+    if not len(chosen):
+        raise InputRejected(f"subset list {file} names none of the {len(faces)} faces of {faces.source}")
+    return chosen
+
+
+def _load(dataset: str, split: str, data: str | None, side: int) -> FaceSet:
+    if dataset == "ferplus":
+        return ferplus.load(split, data)
+    from train.data.datasets import DATASETS
+
+    if dataset not in DATASETS:
+        raise unknown("data set", dataset, DATASETS, "train/data/datasets.py")
+    return DATASETS[dataset].load(split, data, side)
+
+
+def _classes(labels: tuple[str, ...]) -> str:
+    """How many classes the model has, and which of FER+'s eight it has not."""
+    missing = [label for label in FERPLUS_LABELS if label not in labels]
+    return f"{len(labels)} classes" + (f" without {', '.join(missing)}" if missing else "")
