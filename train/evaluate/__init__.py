@@ -1,7 +1,7 @@
 """Evaluation: how well a checkpoint, or an artifact of a bundle, recognises expressions. ``python -m train.evaluate``.
 
-Faces come from ``data``, what is judged from ``subject``, the figures from ``metrics`` and ``robustness``; ``table``, ``pictures``
-and ``cam`` show them. Knows nothing of recipes, quantisers or devices.
+Faces come from ``data``, what is judged from ``subject``, the figures from ``metrics`` and ``robustness``; ``table``,
+``pictures`` and ``cam`` show them. Knows nothing of recipes, quantisers or devices.
 """
 
 from train.evaluate.data import (

@@ -52,7 +52,7 @@ def main() -> int:
     if args.json:
         write_json(args.json, result)
     if args.pictures:
-        _pictures(args.pictures, judged, result, crops, faces.labels)
+        _pictures(args.pictures, judged, result, crops, faces.labels, probabilities)
     return 0
 
 
@@ -78,10 +78,10 @@ def _robustness(judged: subject.Subject, crops: np.ndarray, labels: np.ndarray, 
     }
 
 
-def _pictures(folder: Path, judged: subject.Subject, result: dict, crops: np.ndarray, labels: np.ndarray) -> None:
+def _pictures(folder: Path, judged: subject.Subject, *evaluated) -> None:
     from train.evaluate import pictures
 
-    for path in pictures.write(folder, judged, result, crops, labels):
+    for path in pictures.write(folder, judged, *evaluated):
         print(f"wrote {path}")
     if judged.network is None:
         print("no class-activation maps: an artifact has no gradients; give the --checkpoint it was made from")

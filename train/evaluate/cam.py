@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgefer.errors import EnvironmentInvalid, InputRejected
+from edgefer.errors import InputRejected
 from edgefer.spec import ModelSpec
 
 SMALLEST_MAP = 4
@@ -54,28 +54,46 @@ def parts(network: nn.Module) -> list[nn.Module]:
     return found
 
 
-def class_activation(network: nn.Module, spec: ModelSpec, crops: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def name_of(network: nn.Module, layer: nn.Module) -> str:
+    """The path of a module within its network."""
+    return next(name for name, module in network.named_modules() if module is layer)
+
+
+def class_activation(
+    network: nn.Module, layer: nn.Module, spec: ModelSpec, crops: np.ndarray, classes: np.ndarray
+) -> np.ndarray:
     """Grad-CAM of each crop for a class: float32 (N, S, S), 0…1; all 0 where nothing speaks for the class.
 
     Args:
         network: in evaluation mode.
+        layer: of it, whose output is looked at; see ``cam_layer``.
         spec: of the network.
         crops: uint8 (N, S, S, C).
         classes: int (N,), the class whose logit is explained.
-
-    Raises:
-        EnvironmentInvalid: captum is not installed.
     """
-    try:
-        from captum.attr import LayerGradCam
-    except ImportError:
-        raise EnvironmentInvalid("class-activation maps need captum; run: pip install 'edgefer[workshop]'") from None
     x = (torch.from_numpy(crops).permute(0, 3, 1, 2).float() - spec.mean) / spec.scale
-    explained = LayerGradCam(network, cam_layer(network, spec))
-    maps = explained.attribute(x.requires_grad_(), torch.from_numpy(classes)).detach()
-    maps = maps[: len(crops)].flatten(1, -3).sum(1, keepdim=True).relu()
+    maps = grad_cam(network, layer, x, torch.from_numpy(classes))[:, None]
     maps = F.interpolate(maps, (spec.input_size,) * 2, mode="bilinear", align_corners=False)[:, 0].numpy()
     return maps / np.maximum(maps.max((1, 2), keepdims=True), 1e-12)
+
+
+def grad_cam(network: nn.Module, layer: nn.Module, x: Tensor, classes: Tensor) -> Tensor:
+    """ReLU(Σ_k α_k A_k), α_k the mean gradient of the class's logit over map A_k (Equations 1 and 2): (B, h, w), detached.
+
+    A layer that runs twice, on the face and on its mirror image, is read where it saw the face; captum's ``LayerGradCam``,
+    otherwise the same, reads the last.
+    """
+    outputs: list[Tensor] = []
+    hook = layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    try:
+        logits = network(x)
+    finally:
+        hook.remove()
+    features = outputs[0]
+    (gradient,) = torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), features)
+    weights = gradient.flatten(2).mean(2)[(..., *[None] * (features.ndim - 2))]
+    maps = (weights * features).detach()
+    return maps.flatten(1, -3).sum(1).relu()
 
 
 def chosen(labels: np.ndarray, predicted: np.ndarray, each: int = 3, seed: int = 0) -> dict[int, tuple]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgefer.errors import EnvironmentInvalid, InputRejected, unknown
+from edgefer.errors import EnvironmentInvalid, InputRejected
 from edgefer.spec import FERPLUS_LABELS, ModelSpec
 from train.data import FaceSet, crops_of, ferplus, synthetic
 
@@ -64,12 +64,11 @@ def evaluated(spec: ModelSpec, dataset: str, split: str, data: str | None) -> tu
         data: folder or zip with the data set, "synthetic", or None for ``EDGEFER_DATA``.
     """
     if data == "synthetic":
-        faces = for_labels(synthetic_faces(), spec.labels)
-        return faces, f"synthetic faces, labels by construction, {_classes(spec.labels)}"
-    faces = for_labels(_load(dataset, split, data, spec.input_size), spec.labels)
-    if dataset == "ferplus":
-        return faces, f"{ferplus.PROTOCOL}, {split}".replace("8 classes", _classes(spec.labels))
-    return faces, f"{faces.source}, {_classes(spec.labels)}"
+        faces, protocol = synthetic_faces(), "synthetic faces, labels by construction, 8 classes"
+    else:
+        faces, protocol = _load(dataset, split, data, spec.input_size)
+        protocol = f"{protocol}, {split}"
+    return for_labels(faces, spec.labels), _without(protocol, faces.distributions.shape[1], spec.labels)
 
 
 def synthetic_faces() -> FaceSet:
@@ -109,17 +108,19 @@ def subset(faces: FaceSet, file: Path) -> FaceSet:
     return chosen
 
 
-def _load(dataset: str, split: str, data: str | None, side: int) -> FaceSet:
+def _load(dataset: str, split: str, data: str | None, side: int) -> tuple[FaceSet, str]:
+    """A data set's faces and its protocol."""
     if dataset == "ferplus":
-        return ferplus.load(split, data)
-    from train.data.datasets import DATASETS
+        return ferplus.load(split, data), ferplus.PROTOCOL
+    from train.data import datasets
 
-    if dataset not in DATASETS:
-        raise unknown("data set", dataset, DATASETS, "train/data/datasets.py")
-    return DATASETS[dataset].load(split, data, side)
+    found = datasets.get(dataset)
+    return found.load(split, data, side), found.protocol
 
 
-def _classes(labels: tuple[str, ...]) -> str:
-    """How many classes the model has, and which of FER+'s eight it has not."""
-    missing = [label for label in FERPLUS_LABELS if label not in labels]
-    return f"{len(labels)} classes" + (f" without {', '.join(missing)}" if missing else "")
+def _without(protocol: str, classes: int, labels: tuple[str, ...]) -> str:
+    """The protocol, saying which of a data set's classes are left out because the model has not got them."""
+    if len(labels) >= classes:
+        return protocol
+    kept = f"{len(labels)} classes (without {', '.join(FERPLUS_LABELS[len(labels) : classes])})"
+    return protocol.replace("8 classes", kept) if "8 classes" in protocol else f"{protocol}, {kept}"

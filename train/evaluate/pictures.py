@@ -12,12 +12,14 @@ from train.evaluate.metrics import BINS
 from train.evaluate.subject import Subject
 
 DPI = 130
-BLUE, RED, INK, FAINT = "#2f6db5", "#d1495b", "#24292f", "#d0d7de"
+BLUE, PALE, RED, GREEN, INK = "#2f6db5", "#9cc3ea", "#d1495b", "#1a7f37", "#24292f"
 FACES_EACH = 3
 """Right and wrong faces of each class among the activation maps."""
 
 
-def write(folder: Path, subject: Subject, result: dict, crops: np.ndarray, labels: np.ndarray) -> list[Path]:
+def write(
+    folder: Path, subject: Subject, result: dict, crops: np.ndarray, labels: np.ndarray, probabilities: np.ndarray
+) -> list[Path]:
     """Write the pictures of one evaluation into ``folder``; activation maps only where ``subject`` has a network.
 
     Args:
@@ -26,6 +28,7 @@ def write(folder: Path, subject: Subject, result: dict, crops: np.ndarray, label
         result: its figures, as ``metrics.score`` gives them, with "protocol".
         crops: uint8 (N, S, S, C) it was asked about.
         labels: int (N,), the true classes.
+        probabilities: float (N, classes), its answers.
 
     Raises:
         UsageError: the folder cannot be written.
@@ -33,7 +36,7 @@ def write(folder: Path, subject: Subject, result: dict, crops: np.ndarray, label
     title = f"{subject.name}: {result['protocol']}"
     figures = {"confusion.png": confusion(result, title), "reliability.png": reliability(result, title)}
     if subject.network is not None:
-        figures["activation.png"] = activation(subject, crops, labels, title)
+        figures["activation.png"] = activation(subject, crops, labels, probabilities, title)
     return [_save(figure, folder / name) for name, figure in figures.items()]
 
 
@@ -61,58 +64,69 @@ def confusion(result: dict, title: str) -> Figure:
 
 
 def reliability(result: dict, title: str) -> Figure:
-    """Accuracy of each bin of confidence against the diagonal, with the gap between, and how many faces each bin holds."""
+    """Accuracy of each bin of confidence, where its mean confidence is off it, and how many faces each bin holds."""
     bins = result["reliability"]
     told = f"expected calibration error {result['ece']:.2%}, {BINS} bins"
     figure, (upper, lower) = _figure(6.2, 6.6, f"{title}\n{told}", nrows=2, height_ratios=(3, 1), sharex=True)
-    middles = [(row["low"] + row["high"]) / 2 for row in bins]
-    width = 0.94 / BINS
+    middles, width = [(row["low"] + row["high"]) / 2 for row in bins], 0.94 / BINS
     accuracy, confidence = (np.array([row[key] for row in bins]) for key in ("accuracy", "confidence"))
-    upper.bar(middles, accuracy, width, color=BLUE, label="accuracy")
-    upper.bar(
-        middles, confidence - accuracy, width, accuracy, color=RED, alpha=0.35, hatch="//", edgecolor=RED, linewidth=0,
-        label="gap to the mean confidence",
-    )  # fmt: skip
+    shared = np.minimum(accuracy, confidence)
+    upper.bar(middles, shared, width, color=BLUE)
+    for missing, colour, told in (
+        (accuracy - shared, PALE, "right more often than it is sure"),
+        (confidence - shared, RED, "sure more often than it is right"),
+    ):
+        upper.bar(middles, missing, width, shared, color=colour, label=told)
     upper.plot([0, 1], [0, 1], "--", color=INK, linewidth=1, label="calibrated")
     upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
     upper.legend(loc="upper left", frameon=False)
-    lower.bar(middles, [row["n"] for row in bins], width, color=BLUE)
+    counts = [row["n"] for row in bins]
+    lower.bar_label(lower.bar(middles, counts, width, color=BLUE), counts, size=7, color=INK, padding=1)
     lower.set(xlabel="confidence: probability of the answer", ylabel="faces")
     for axes in (upper, lower):
         axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def activation(subject: Subject, crops: np.ndarray, labels: np.ndarray, title: str) -> Figure:
+def activation(
+    subject: Subject, crops: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, title: str
+) -> Figure:
     """For each class, right faces and wrong ones: the crop, and over it in red what spoke for the answer given."""
-    probabilities = subject.probabilities(crops)
     predicted, names = probabilities.argmax(1), subject.spec.labels
     drawn = cam.chosen(labels, predicted, FACES_EACH)
-    rows = np.concatenate([np.concatenate(pair) for pair in drawn.values()]).astype(int)
-    maps = dict(
-        zip(rows, cam.class_activation(subject.network, subject.spec, crops[rows], predicted[rows]), strict=True)
-    )
-    told = "right faces left, wrong faces right, drawn by chance; red: what spoke for the answer under each face"
-    figure = Figure(figsize=(2.02 * 2 * FACES_EACH + 1.2, 1.24 * len(drawn) + 0.9), layout="constrained")
+    rows = np.concatenate([row for pair in drawn.values() for row in pair])
+    layer = cam.cam_layer(subject.network, subject.spec)
+    found = cam.class_activation(subject.network, layer, subject.spec, crops[rows], predicted[rows])
+    maps = dict(zip(rows, found, strict=True))
+    told = f"Grad-CAM at {cam.name_of(subject.network, layer)}; red speaks for the answer above the face; faces drawn by chance"
+    figure = Figure(figsize=(2.02 * 2 * FACES_EACH + 1.4, 1.24 * len(drawn) + 0.9), layout="constrained")
     figure.suptitle(f"{title}\n{told}", size=10, color=INK)
-    grid = figure.subplots(len(drawn), 2 * FACES_EACH, squeeze=False)
-    for line, (k, pair) in zip(grid, drawn.items(), strict=True):
-        for axes in line:
-            axes.set_axis_off()
-        for side, of_class in enumerate(pair):
-            for axes, row in zip(line[side * FACES_EACH :], of_class, strict=False):
-                _face(axes, crops[row], maps[row], f"{names[predicted[row]]} {probabilities[row].max():.0%}")
-        line[0].text(-0.06, 0.5, names[k], transform=line[0].transAxes, ha="right", va="center", size=10, color=INK)
+    for line, (k, pair) in zip(_grid(figure, len(drawn)), drawn.items(), strict=True):
+        for places, of_class, colour in zip(line, pair, (GREEN, RED), strict=True):
+            for axes, row in zip(places, of_class, strict=False):
+                axes.set_title(f"{names[predicted[row]]} {probabilities[row].max():.0%}", size=8, pad=2, color=colour)
+                _face(axes, crops[row], maps[row])
+        first = line[0][0]
+        first.text(-0.06, 0.5, names[k], transform=first.transAxes, ha="right", va="center", size=10, color=INK)
     return figure
 
 
-def _face(axes, crop: np.ndarray, heat: np.ndarray, told: str) -> None:
-    plain = np.repeat(crop, 3, axis=2)[..., :3] if crop.shape[2] == 1 else crop
-    hot = colormaps["jet"](heat)[..., :3] * 255
-    over = np.clip(0.55 * plain + 0.45 * hot, 0, 255).astype(np.uint8)
+def _grid(figure: Figure, lines: int) -> list[tuple]:
+    """For each line the axes of its right faces and of its wrong faces, with room between the two."""
+    ratios = [1] * FACES_EACH + [0.06] + [1] * FACES_EACH
+    grid = figure.subplots(lines, len(ratios), squeeze=False, gridspec_kw={"width_ratios": ratios})
+    for axes in grid.flat:
+        axes.set_axis_off()
+    return [(line[:FACES_EACH], line[FACES_EACH + 1 :]) for line in grid]
+
+
+def _face(axes, crop: np.ndarray, heat: np.ndarray) -> None:
+    plain = np.repeat(crop, 3, axis=2) if crop.shape[2] == 1 else crop
+    over = np.clip(0.55 * plain + 0.45 * 255 * colormaps["jet"](heat)[..., :3], 0, 255).astype(np.uint8)
     gap = np.full((len(crop), max(1, len(crop) // 24), 3), 255, np.uint8)
     axes.imshow(np.hstack([plain, gap, over]), interpolation="bilinear")
-    axes.set_title(told, size=8, pad=2, color=INK)
+    if not heat.any():
+        axes.text(0.76, 0.04, "nothing speaks for it", transform=axes.transAxes, ha="center", size=6.5, color="white")
 
 
 def _figure(width: float, height: float, title: str, **subplots):

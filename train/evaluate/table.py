@@ -44,9 +44,10 @@ def summary(result: dict) -> list[str]:
 def class_table(result: dict, out: Console) -> Table:
     """One row a class with faces: its figures in percent, and how many of its faces were given each class."""
     table = _table(out)
+    table.caption, table.caption_justify = "right: how many of a class's faces were given each answer", "right"
     table.add_column("class", no_wrap=True)
     names = result["confusion"]["labels"]
-    for heading in ("faces", "recall", "prec.", "F1", *(f"→{name[:3]}" for name in names)):
+    for heading in ("faces", "recall", "prec.", "F1", *(name[:3] for name in names)):
         table.add_column(heading, justify="right", no_wrap=True)
     for k, name in enumerate(names):
         if name in result["per_class_recall"]:
@@ -59,7 +60,6 @@ def class_table(result: dict, out: Console) -> Table:
 def robustness_table(title: str, rows: list[dict], out: Console) -> Table:
     """One row a condition: accuracy and what it lost against the unhidden or frontal faces."""
     table = _table(out)
-    table.title, table.title_justify = title, "left"
     table.add_column(title, no_wrap=True)
     for heading in ("faces", "accuracy", "95 %", "drop, points", "95 %"):
         table.add_column(heading, justify="right", no_wrap=True)
