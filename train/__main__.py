@@ -23,7 +23,7 @@ from edgefer.files import new_folder, read_json, sha256, write_json, write_text
 from edgefer.spec import ModelSpec
 from train import checkpoint, ldg, recipe
 from train.data import datasets, ferplus, framing, synthetic
-from train.faces import Faces, action_unit_graph, gathered, validation_split
+from train.faces import Faces, action_unit_graph, gathered
 from train.learner import MEAN, SCALE, Learner
 from train.resume import SafetensorsCheckpointIO
 
@@ -133,7 +133,7 @@ def _finish(
     out: Path, learner: Learner, faces: Faces, chosen: recipe.Recipe, args: argparse.Namespace, origin: dict
 ) -> None:
     last, known = learner.curve[-1], datasets.get(chosen.data)
-    split = validation_split(chosen.data)
+    split = datasets.validation_split(chosen.data)
     spec = ModelSpec(
         system=chosen.system,
         labels=faces.classes,

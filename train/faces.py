@@ -131,7 +131,7 @@ def gathered(recipe: Recipe, data: str | None, limit: int | None, seed: int) -> 
         raise UsageError(f"data set '{recipe.data}' has no training split; it serves evaluation only")
     side = round(SIDES * recipe.input_size)
     train = known.load("train", data, side)
-    valid = known.load(validation_split(recipe.data), data, side)
+    valid = known.load(datasets.validation_split(recipe.data), data, side)
     held_out = ferplus.holdout(train.names)
     rows = train[~held_out]
     rows = rows[np.arange(min(limit, len(rows)))] if limit else rows
@@ -149,7 +149,7 @@ def action_unit_graph(faces: Faces, source: str | None) -> au_graph.Graph | None
 
     Args:
         faces: of the run; those without a vector, such as synthetic ones beside real ones, get no neighbours.
-        source: file or folder of Action-Unit vectors; None for synthetic faces, whose own are exact.
+        source: file or folder of Action-Unit vectors, or "synthetic" for those of the data set of that name.
 
     Raises:
         UsageError: the recipe and ``source`` do not go together.
@@ -167,9 +167,3 @@ def action_unit_graph(faces: Faces, source: str | None) -> au_graph.Graph | None
     names, vectors = action_units.read(source) if source else synthetic.action_units(faces.train_faces.names)
     options = au_graph.Options(recipe.au_neighbours, recipe.au_sigma, recipe.au_factor)
     return au_graph.build(action_units.matched(names, vectors, faces.train_faces.names), options)
-
-
-def validation_split(name: str) -> str:
-    """The split that accuracy is watched on: "valid" where the data set has one, otherwise the one its papers report."""
-    known = datasets.get(name)
-    return "valid" if "valid" in known.splits else known.reported

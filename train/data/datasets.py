@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgefer.errors import unknown
 from edgefer.spec import FERPLUS_LABELS
-from train.data import FaceSet, affectnet, caers, fedro, fer2013, ferplus, folder, rafdb, sfew, without
+from train.data import FaceSet, affectnet, caers, drawn, fedro, fer2013, ferplus, folder, rafdb, sfew, without
 from train.data.layout import SEVEN
 
 
@@ -44,6 +44,16 @@ def get(name: str) -> DataSet:
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS, "train/data/datasets.py")
     return DATASETS[name]
+
+
+def validation_split(name: str) -> str:
+    """The split that accuracy is watched on: "valid" where the data set has one, otherwise the one its papers report.
+
+    Raises:
+        UsageError: there is no such data set.
+    """
+    known = get(name)
+    return "valid" if "valid" in known.splits else known.reported
 
 
 def _ferplus(split: str, data: str | Path | None = None, side: int | None = None) -> FaceSet:
@@ -87,6 +97,7 @@ DATASETS: dict[str, DataSet] = {
     "caers": _of(caers, "test"),
     "sfew": _of(sfew, "valid"),
     "fedro": _of(fedro, "test"),
+    "synthetic": _of(drawn, "valid", labels=FERPLUS_LABELS),
     "folder7": _of(folder, "valid"),
     "folder8": _of(folder, "valid", labels=FERPLUS_LABELS, protocol="own faces, 8 classes", load=folder.load_eight),
 }

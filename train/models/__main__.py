@@ -8,7 +8,7 @@ from torch import nn
 
 from edgefer.errors import exit_with
 from edgefer.files import write_json
-from train.models import SYSTEMS, paper_network
+from train.models import SYSTEMS, efficiency, paper_network
 
 
 def macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
@@ -43,14 +43,23 @@ def describe(system: str) -> dict:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m train.models", description=__doc__)
     parser.add_argument("--json", metavar="FILE", help="write the table to FILE as well")
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="also frames per second in eager torch (batch 1) and peak resident memory",
+    )
     args = parser.parse_args()
-    rows = [describe(system) for system in SYSTEMS]
+    rows = [describe(system) | (efficiency.measure(system) if args.measure else {}) for system in SYSTEMS]
     for row in rows:
         print(
             "{name:24} paper {paper}  {params:>11,} parameters  {macs:>14,} MACs  {input_size}² × {channels}".format(
                 **row
             )
         )
+        if args.measure:
+            print(
+                f"{'':24} " + "{fps:.1f} fps in eager torch, {threads} threads; peak {peak_rss_mb:.0f} MB".format(**row)
+            )
     if args.json:
         write_json(args.json, rows)
     return 0

@@ -94,7 +94,7 @@ def drawn(
         images,
         np.array([face.distribution for face in shown], np.float32).reshape(n, len(FERPLUS_LABELS)),
         np.array([face.label for face in shown], np.int64),
-        tuple(f"synthetic-{i:06d}" for i in range(n)),
+        _names(n),
         f"synthetic faces, seed {seed}",
     )
     return Drawn(
@@ -103,6 +103,17 @@ def drawn(
         np.degrees([(f.pose.yaw, f.pose.pitch, f.pose.roll) for f in shown]).astype(np.float32).reshape(n, 3),
         tuple(face.scene.occlusion for face in shown),
     )
+
+
+def actions(n: int, seed: int = 0) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Names, Action Units float32 (n, 18) and labels int64 (n,) of the faces that ``faces(n, seed)`` draws, without drawing."""
+    shown = [face for face, _ in sampled(Request(seed), range(n))]
+    units = np.array([astuple(face.actions) for face in shown], np.float32).reshape(n, len(FACS))
+    return _names(n), units, np.array([face.label for face in shown], np.int64)
+
+
+def _names(n: int) -> tuple[str, ...]:
+    return tuple(f"synthetic-{i:06d}" for i in range(n))
 
 
 def _all(request: Request, n: int, size: int, workers: int) -> tuple[np.ndarray, list[Face]]:
