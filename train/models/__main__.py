@@ -5,6 +5,7 @@ import sys
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from edgefer.errors import exit_with
 from edgefer.files import write_json
@@ -12,19 +13,10 @@ from train.models import SYSTEMS, efficiency, paper_network
 
 
 def macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
-    """Multiply–accumulates of the convolutions and linear layers for one forward pass of ``input_shape``."""
-    total = 0
-
-    def count(module: nn.Module, _inputs, output: torch.Tensor) -> None:
-        nonlocal total
-        total += output.numel() * module.weight[0].numel()
-
-    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    with torch.inference_mode():
+    """Multiply–accumulates of one forward pass of ``input_shape``: convolutions and matrix products, nothing else."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network.eval()(torch.zeros(input_shape))
-    for hook in hooks:
-        hook.remove()
-    return total
+    return counter.get_total_flops() // 2  # it counts a multiplication and an addition each
 
 
 def describe(system: str) -> dict:
