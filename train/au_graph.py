@@ -8,6 +8,7 @@ one point on RAF-DB and 0.6 on FER+: an experiment to repeat, not a default.
 """
 
 import argparse
+import contextlib
 import csv
 import sys
 from dataclasses import dataclass
@@ -157,7 +158,8 @@ def _save(figure, picture: Path) -> None:
         figure.savefig(beside, format="png", dpi=120)
         beside.replace(picture)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise UsageError(f"{picture} cannot be written ({error.strerror}); choose another place") from None
 
 
