@@ -50,8 +50,6 @@ class Learner(L.LightningModule):
         self.network = network.to(memory_format=torch.channels_last)
         if recipe.compiled:
             self.network.compile(dynamic=False)
-            if ldg is not None:
-                ldg.compile(dynamic=False)
         accuracies = {
             f"{average}_accuracy": MulticlassAccuracy(num_classes, average=average) for average in ("micro", "macro")
         }
@@ -82,7 +80,8 @@ class Learner(L.LightningModule):
         crops, target, share = self.recipe.augmentation.mixed(crops, target, share)
         x = normalised(crops).contiguous(memory_format=torch.channels_last)
         if self.ldg is not None:
-            target = share * self.ldg(x) + (1 - share) * target
+            judged = share[:, 0] > 0
+            target[judged] = share[judged] * self.ldg(x[judged]) + (1 - share[judged]) * target[judged]
         branches = self.network.branch_logits(x) if hasattr(self.network, "branch_logits") else [self.network(x)]
         # −Σ d log softmax(logits), mean over the batch (paper 001, Equation 4); summed over branches (paper 000, Section 3).
         loss = sum(F.cross_entropy(logits, target, self.class_weights) for logits in branches)

@@ -44,6 +44,8 @@ class Row:
     """Changed fields, ``{"options.local": false}``, after the study's own."""
     ldg: tuple[str, ...] = ()
     """Earlier rows of this study; their runs of the same seed generate the label distributions."""
+    au: str = ""
+    """Action Units of the faces, as ``--au`` takes them."""
     published: str = ""
     """What the paper reports for it, with its data set."""
 
@@ -109,6 +111,7 @@ def command(study: Study, row: str, seed: int, runs: Path, data: str | None) -> 
         words += ["--set", f"{key}={json.dumps(value)}"]  # JSON is YAML
     if chosen.ldg:
         words += ["--ldg", *(str(run_folder(runs, name, seed) / "checkpoint") for name in chosen.ldg)]
+    words += ["--au", chosen.au] if chosen.au else []
     return [sys.executable, *words]
 
 
