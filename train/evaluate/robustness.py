@@ -76,8 +76,8 @@ def occlusion(subject: Subject, crops: np.ndarray, labels: np.ndarray, clean: np
     """Accuracy with each region hidden by each fill, paired face by face with ``clean``, the classes (N,) given unhidden.
 
     Returns:
-        Rows {name, fill, hidden, n, accuracy, ci95, accuracy_reference, drop_points, drop_ci95, mcnemar_p, flip_rate}; ``hidden``
-        is the share of the crop's area, points are percentage points.
+        Rows {name, fill, hidden, n, accuracy, ci95, accuracy_reference, drop_points, drop_ci95, mcnemar_p, flip_rate};
+        ``hidden`` is the share of the crop's area, points are percentage points.
     """
     return [
         _occlusion_row(subject, crops, labels, clean, name, fill)
