@@ -126,7 +126,7 @@ def _face(axes, crop: np.ndarray, heat: np.ndarray) -> None:
     gap = np.full((len(crop), max(1, len(crop) // 24), 3), 255, np.uint8)
     axes.imshow(np.hstack([plain, gap, over]), interpolation="bilinear")
     if not heat.any():
-        axes.text(0.76, 0.04, "nothing speaks for it", transform=axes.transAxes, ha="center", size=6.5, color="white")
+        axes.text(0.76, 0.04, "no positive value", transform=axes.transAxes, ha="center", size=6.5, color="white")
 
 
 def _figure(width: float, height: float, title: str, **subplots):
@@ -142,13 +142,15 @@ def _accuracy(result: dict) -> str:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    """Write beside and rename."""
+    """Write beside and rename, so that nobody sees half a picture."""
     beside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(beside, format="png", dpi=DPI, facecolor="white")
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise UsageError(f"{path} cannot be written ({error.strerror}); choose another place") from None
+    finally:
+        if beside.is_file():
+            beside.unlink()
     return path

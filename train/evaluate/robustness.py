@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from edgefer import parity
+from edgefer.parity import paired, wilson
 from edgefer.spec import ModelSpec
 from train.data import crops_of, ferplus, synthetic
 from train.evaluate.data import for_labels
@@ -76,8 +76,8 @@ def occlusion(subject: Subject, crops: np.ndarray, labels: np.ndarray, clean: np
     """Accuracy with each region hidden by each fill, paired face by face with ``clean``, the classes (N,) given unhidden.
 
     Returns:
-        Rows {name, fill, hidden, n, accuracy, ci95, accuracy_clean, drop_points, drop_ci95, mcnemar_p, flip_rate}; ``hidden``
-        is the share of the crop's area, points are percentage points.
+        Rows {name, fill, hidden, n, accuracy, ci95, accuracy_reference, drop_points, drop_ci95, mcnemar_p, flip_rate};
+        ``hidden`` is the share of the crop's area, points are percentage points.
     """
     return [
         _occlusion_row(subject, crops, labels, clean, name, fill)
@@ -87,14 +87,21 @@ def occlusion(subject: Subject, crops: np.ndarray, labels: np.ndarray, clean: np
 
 
 def conditions(subject: Subject, n: int = CONDITION_FACES) -> list[dict]:
-    """Accuracy on synthetic faces of each of ``CONDITIONS``, and how far it is below the first's.
+    """Accuracy on synthetic faces of each of ``CONDITIONS``, paired person by person with the first.
+
+    ``synthetic.drawn`` gives the same people with the same expressions under all conditions.
 
     Returns:
-        Rows {name, n, accuracy, ci95, drop_points, drop_ci95}; the first has no drop. The interval is for two unpaired
-        proportions, because a turned face is another picture altogether.
+        Rows like those of ``occlusion`` without fill and hidden; the first is only {name, n, accuracy, ci95}.
     """
-    rows = [_condition_row(subject, name, wanted, n) for name, wanted in CONDITIONS.items()]
-    return [rows[0], *({**row, **_unpaired_drop(rows[0], row)} for row in rows[1:])]
+    rows, reference = [], None
+    for name, wanted in CONDITIONS.items():
+        faces = for_labels(synthetic.drawn(n, CONDITION_SEED, ferplus.SIDE, **wanted).faces, subject.spec.labels)
+        crops = crops_of(faces, subject.spec.input_size, subject.spec.channels)
+        predicted = subject.probabilities(crops).argmax(1)
+        rows.append({"name": name, **_figures(faces.labels, predicted, reference)})
+        reference = predicted if reference is None else reference
+    return rows
 
 
 def _around(one: np.ndarray, other: np.ndarray, wide: float, above: float, below: float) -> tuple:
@@ -106,35 +113,21 @@ def _around(one: np.ndarray, other: np.ndarray, wide: float, above: float, below
 def _occlusion_row(subject, crops, labels, clean, name: str, fill: str) -> dict:
     where = boxes(name, subject.spec, len(crops))
     predicted = subject.probabilities(hidden(crops, where, fill)).argmax(1)
-    paired = parity.paired(clean, predicted, labels)
     area = (where[0, 2] - where[0, 0]) * (where[0, 3] - where[0, 1]) / subject.spec.input_size**2
-    return {
-        "name": name,
-        "fill": fill,
-        "hidden": float(area),
-        "n": paired.n,
-        "accuracy": paired.accuracy_candidate,
-        "ci95": list(parity.wilson(int((predicted == labels).sum()), paired.n)),
-        "accuracy_clean": paired.accuracy_reference,
-        "drop_points": paired.drop_points,
-        "drop_ci95": list(paired.drop_ci95),
-        "mcnemar_p": paired.mcnemar_p,
-        "flip_rate": paired.flip_rate,
+    return {"name": name, "fill": fill, "hidden": float(area), **_figures(labels, predicted, clean)}
+
+
+def _figures(labels: np.ndarray, predicted: np.ndarray, reference: np.ndarray | None) -> dict:
+    """Accuracy of the classes ``predicted``, and its paired difference from those of the reference where there is one."""
+    right = predicted == labels
+    figures = {"n": len(right), "accuracy": float(right.mean()), "ci95": list(wilson(int(right.sum()), len(right)))}
+    if reference is None:
+        return figures
+    difference = paired(reference, predicted, labels)
+    return figures | {
+        "accuracy_reference": difference.accuracy_reference,
+        "drop_points": difference.drop_points,
+        "drop_ci95": list(difference.drop_ci95),
+        "mcnemar_p": difference.mcnemar_p,
+        "flip_rate": difference.flip_rate,
     }
-
-
-def _condition_row(subject: Subject, name: str, wanted: dict, n: int) -> dict:
-    drawn = synthetic.drawn(n, CONDITION_SEED, ferplus.SIDE, **wanted)
-    faces = for_labels(drawn.faces, subject.spec.labels)
-    crops = crops_of(faces, subject.spec.input_size, subject.spec.channels)
-    right = subject.probabilities(crops).argmax(1) == faces.labels
-    ci95 = list(parity.wilson(int(right.sum()), len(right)))
-    return {"name": name, "n": len(right), "accuracy": float(right.mean()), "ci95": ci95}
-
-
-def _unpaired_drop(reference: dict, row: dict) -> dict:
-    """Difference of two unpaired proportions in points, with the 95 % interval of Newcombe 1998, method 10."""
-    (p, (p_low, p_high)), (q, (q_low, q_high)) = ((r["accuracy"], r["ci95"]) for r in (reference, row))
-    low = p - q - math.hypot(p - p_low, q_high - q)
-    high = p - q + math.hypot(p_high - p, q - q_low)
-    return {"drop_points": 100 * (p - q), "drop_ci95": [100 * low, 100 * high]}
