@@ -3,7 +3,7 @@
 Source: "CS-GResNet: A Simple and Highly Efficient Network for Facial Expression Recognition" (ICASSP 2022), Equations 1 and 2,
 Tables 1 and 2, Algorithm 1; the filter bank is that of "Gabor Convolutional Networks" (2018), which it cites.
 
-Shapes for an input of side S (paper: 112), batch B; 64 channels are 16 learned filters × M = 4 orientations, orientation fastest:
+Shapes for an input of side S (paper: 112), batch B; 64 channels are 16 learned filters × M = 4 orientations of each:
     x          B, channels, S, S            normalised to about [−1, 1]
     stem       B, 64, S/2, S/2              5×5 stride 2, no max-pool
     layer 1    B, 64, S/2, S/2
@@ -12,7 +12,7 @@ Shapes for an input of side S (paper: 112), batch B; 64 channels are 16 learned 
     layer 4    B, 512, S/16, S/16           then global average pool
     features   B, 128                       the largest of the M orientations
     logits     B, num_classes
-Learned is a quarter of the convolutions' weights; ``folded`` multiplies the bank into them, for a plain ResNet four times the size.
+A quarter of the weights is learned; ``folded`` multiplies the bank into them, for a plain ResNet four times the size.
 """
 
 import copy
@@ -215,7 +215,7 @@ class CSGResNet18(nn.Module):
         return self.fc(oriented.amax(2))
 
     def folded(self) -> nn.Module:
-        """A copy, in evaluation mode, of plain convolutions and batch norms: equal outputs, 11.2 M parameters of CS-GResNet-18."""
+        """A copy for evaluation, of plain convolutions and batch norms: equal outputs, 11,172,807 parameters of the 18."""
         network = copy.deepcopy(self).eval()
         for module in list(network.modules()):
             for name, child in module.named_children():

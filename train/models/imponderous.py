@@ -1,4 +1,4 @@
-"""Imponderous Net: the first half of LightCNN-29, four patches and the whole map, each attended, described and classified alone.
+"""Imponderous Net: LightCNN-29 up to its middle, then four patches and the whole map, each attended and classified alone.
 
 Source: "Imponderous Net for Facial Expression Recognition in the Wild" (2021), Tables 2 and 8, Figure 2, Sections 3 and 4.2.
 
@@ -47,7 +47,7 @@ class Residual(nn.Module):
 
 
 class MaxPlusAveragePool(nn.Module):
-    """2×2 max-pool plus 2×2 average pool, as in the published LightCNN weights the paper starts from; an odd side loses a row."""
+    """2×2 max-pool plus 2×2 average pool, as in the LightCNN that the paper starts from; an odd side loses its last row."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.max_pool2d(x, 2) + F.avg_pool2d(x, 2)
@@ -176,7 +176,7 @@ class ImponderousNet(nn.Module):
 
 
 def patches(x: Tensor) -> list[Tensor]:
-    """The four quarters of a map (B, C, H, W), all of the same size: the middle row or column of an odd side is in both halves."""
+    """The four quarters of a map (B, C, H, W), of the same size: the middle row or column of an odd side is in both halves."""
     height, width = ((side + 1) // 2 for side in x.shape[2:])
     upper, lower = x[:, :, :height], x[:, :, x.shape[2] - height :]
     left, right = slice(width), slice(x.shape[3] - width, None)

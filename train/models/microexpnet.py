@@ -46,6 +46,6 @@ class MicroExpNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, S, S) float, normalised → (B, num_classes) logits."""
-        if x.shape[2:] != (SIDE, SIDE):
+        if tuple(x.shape[2:]) != (SIDE, SIDE):
             x = F.interpolate(x, (SIDE, SIDE), mode="bilinear", align_corners=False)
         return self.fc(self.hidden(self.features(x)))

@@ -1,0 +1,80 @@
+"""Every network goes through every format in fp32 and says there what torch says."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+
+from edgefer import engines
+from edgefer.spec import FERPLUS_LABELS, Alignment, ModelSpec
+from export import build
+from train import graph, models, recipe
+
+SIZE, CROPS = 32, 4
+TOLERANCE = 1e-5
+ALIGNMENT = Alignment(((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)), {})
+
+
+def small_options(system: str) -> dict:
+    """Constructor options of the first shipped recipe of a system, which trains on a CPU; the paper's where it has none."""
+    found = (chosen for chosen in map(recipe.load, recipe.names()) if chosen.system == system)
+    return next((chosen.options for chosen in found), {})
+
+
+def crops() -> np.ndarray:
+    """Smooth random grey pictures that differ in more than noise: uint8 (CROPS, SIZE, SIZE, 1)."""
+    coarse = torch.rand(CROPS, 1, 5, 5, generator=torch.Generator().manual_seed(1)) * 255
+    fine = torch.nn.functional.interpolate(coarse, (SIZE, SIZE), mode="bicubic").clamp(0, 255)
+    return fine.permute(0, 2, 3, 1).to(torch.uint8).numpy()
+
+
+@functools.cache
+def sensitive(system: str) -> tuple[torch.nn.Module, ModelSpec, np.ndarray]:
+    """(network, spec, torch's probabilities of the crops) with weights whose answers depend on the input."""
+    torch.manual_seed(0)
+    options = small_options(system)
+    network = models.build(system, len(FERPLUS_LABELS), 1, options)
+    spec = ModelSpec(system, FERPLUS_LABELS, SIZE, 1, ALIGNMENT, options)
+    spread_answers(network, (torch.from_numpy(crops()).permute(0, 3, 1, 2).float() - spec.mean) / spec.scale)
+    return network, spec, graph.probabilities(network, spec, crops())
+
+
+@torch.no_grad()
+def spread_answers(network: torch.nn.Module, x: torch.Tensor) -> None:
+    """Make an untrained network, which says nearly the same of every face, tell the faces ``x`` apart.
+
+    Batch norms take their statistics from x; the last layers ignore what the faces have in common, and grow until the logits
+    differ by about one.
+    """
+    for norm in (m for m in network.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)):
+        norm.momentum = 1.0
+    network.train()(x)
+    linear = (m for m in network.modules() if isinstance(m, torch.nn.Linear))
+    last = [m for m in linear if m.out_features == len(FERPLUS_LABELS)]
+    seen = {}
+    hooks = [m.register_forward_pre_hook(lambda m, inputs: seen.update({m: inputs[0].mean(0)})) for m in last]
+    network.eval()(x)
+    for hook, layer in zip(hooks, last, strict=True):
+        hook.remove()
+        common = seen[layer] / seen[layer].norm()
+        layer.weight -= torch.outer(layer.weight @ common, common)
+    spread = network(x).std(0).mean()
+    for layer in last:
+        layer.weight /= spread
+
+
+@pytest.mark.parametrize("system", models.SYSTEMS)
+def test_the_weights_are_sensitive_to_the_input(system):
+    probabilities = sensitive(system)[2]
+    assert np.abs(probabilities - probabilities.mean(0)).max(0).min() > 0.01
+
+
+@pytest.mark.parametrize("format", build.FORMATS, ids=lambda f: f.FORMAT)
+@pytest.mark.parametrize("system", models.SYSTEMS)
+def test_fp32_equals_torch(system, format, tmp_path):
+    network, spec, expected = sensitive(system)
+    names = format.write_fp32(graph.DeployedGraph(network, spec).eval(), spec.crop_shape, tmp_path)
+    engine = engines.load(format.ENGINE, tmp_path / names[0], threads=1)
+    found = np.concatenate([engine.infer(crop[None]) for crop in crops()])
+    assert np.abs(found - expected).max() <= TOLERANCE
