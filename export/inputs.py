@@ -11,7 +11,7 @@ from train.evaluate import use_ferplus
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("compress", "export", "train/models", "train/data", "runtime/edgefer")
-CODE_FILES = ("train/graph.py", "train/checkpoint.py", "train/evaluate.py")
+CODE_FILES = ("train/graph.py", "train/checkpoint.py", "train/evaluate/data.py", "train/evaluate/subject.py")
 PACKAGES = (
     "torch", "torchvision", "nncf", "openvino", "onnx", "onnxscript", "onnxruntime", "litert-torch", "ai-edge-litert",
     "ai-edge-quantizer", "numpy",

@@ -1,86 +1,150 @@
-"""Evaluation: the JSON other programs read, subsets, and what is refused."""
+"""Evaluation: the JSON other programs read, subsets, seven classes, and what is refused."""
 
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgefer.errors import EnvironmentInvalid, InputRejected
-from train import evaluate
+from edgefer.errors import EnvironmentInvalid, InputRejected, UsageError
+from edgefer.spec import FERPLUS_LABELS
+from train import checkpoint, evaluate, models
 from train.data import ferplus
+from train.evaluate import __main__ as command
+from train.evaluate import data
+
+KEYS = {"accuracy", "ci95", "n", "macro_recall", "per_class_recall", "protocol"}
+"""What other programs read; more may stand beside them."""
 
 
-def run(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "train.evaluate", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Call the command; gives its result as JSON."""
+    monkeypatch.setattr(data, "SYNTHETIC_FACES", 40)
+
+    def call(*arguments) -> dict:
+        out = tmp_path / "result.json"
+        monkeypatch.setattr(sys, "argv", ["train.evaluate", *map(str, arguments), "--json", str(out)])
+        assert command.main() == 0
+        return json.loads(out.read_text())
+
+    return call
 
 
-def test_checkpoint_on_a_small_ferplus(checkpoint_folder, small_ferplus, tmp_path):
-    result = run("--checkpoint", checkpoint_folder, "--data", small_ferplus, "--json", tmp_path / "result.json")
+@pytest.fixture(scope="module")
+def seven_folder(shipped, tmp_path_factory) -> Path:
+    """An untrained checkpoint of seven classes."""
+    folder = tmp_path_factory.mktemp("seven")
+    spec = replace(shipped[1], labels=FERPLUS_LABELS[:7])
+    checkpoint.save(folder, models.build(spec.system, 7, spec.channels, spec.options), spec)
+    return folder
+
+
+def test_the_command_on_a_small_ferplus(checkpoint_folder, small_ferplus, tmp_path):
+    arguments = ["--checkpoint", checkpoint_folder, "--data", small_ferplus, "--json", tmp_path / "result.json"]
+    result = subprocess.run(
+        [sys.executable, "-m", "train.evaluate", *map(str, arguments)], capture_output=True, text=True, timeout=300
+    )
     assert result.returncode == 0, result.stderr
     value = json.loads((tmp_path / "result.json").read_text())
-    assert set(value) == {"accuracy", "ci95", "n", "macro_recall", "per_class_recall", "protocol"}
+    assert value.keys() >= KEYS
     assert value["n"] == 24
     assert value["ci95"][0] <= value["accuracy"] <= value["ci95"][1]
     assert list(value["per_class_recall"]) == list(ferplus.FERPLUS_LABELS)
-    assert "FER+ majority" in value["protocol"]
+    assert value["protocol"] == "FER+ majority, 8 classes, valid"
+    assert np.sum(value["confusion"]["counts"]) == 24
+    for told in ("macro recall", "calibration error", "contempt"):
+        assert told in result.stdout
+    assert max(map(len, result.stdout.splitlines())) < 130
 
 
-def test_bundle_artifact_agrees_with_its_checkpoint(bundle_folder, checkpoint_folder, small_ferplus, tmp_path):
-    for name, arguments in {
-        "torch": ["--checkpoint", checkpoint_folder],
-        "onnx": ["--bundle", bundle_folder, "--engine", "onnxruntime", "--precision", "fp32"],
-    }.items():
-        assert run(*arguments, "--data", small_ferplus, "--json", tmp_path / name).returncode == 0
-    torch_result, onnx_result = (json.loads((tmp_path / name).read_text()) for name in ("torch", "onnx"))
-    assert torch_result == onnx_result
+def test_bundle_artifact_agrees_with_its_checkpoint(run, bundle_folder, checkpoint_folder, small_ferplus):
+    torch_result = run("--checkpoint", checkpoint_folder, "--data", small_ferplus)
+    artifact = ["--engine", "onnxruntime", "--precision", "fp32"]
+    onnx_result = run("--bundle", bundle_folder, *artifact, "--data", small_ferplus)
+    assert {key: torch_result[key] for key in KEYS} == {key: onnx_result[key] for key in KEYS}
+    assert onnx_result["nll"] == pytest.approx(torch_result["nll"], abs=1e-4)
+    assert (torch_result["model"], onnx_result["model"]) == (
+        "efficientface, torch fp32",
+        "efficientface, onnxruntime fp32",
+    )
 
 
-def test_synthetic_faces_are_called_what_they_are(bundle_folder, tmp_path):
-    result = run("--bundle", bundle_folder, "--data", "synthetic", "--json", tmp_path / "result.json")
-    assert result.returncode == 0, result.stderr
-    assert json.loads((tmp_path / "result.json").read_text())["protocol"].startswith("synthetic faces")
+def test_artifacts_have_no_activation_maps(run, bundle_folder, small_ferplus, tmp_path, capsys):
+    run("--bundle", bundle_folder, "--data", small_ferplus, "--pictures", tmp_path / "pictures")
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"confusion.png", "reliability.png"}
+    assert "an artifact has no gradients" in capsys.readouterr().out
 
 
-def test_score_of_a_hand_made_case():
-    probabilities = np.eye(3)[[0, 0, 1, 2, 2]]
-    result = evaluate.score(probabilities, np.array([0, 1, 1, 2, 0]), ("a", "b", "c"))
-    assert result["accuracy"] == pytest.approx(0.6)
-    assert result["per_class_recall"] == {"a": 0.5, "b": 0.5, "c": 1.0}
-    assert result["macro_recall"] == pytest.approx(2 / 3)
+def test_synthetic_faces_are_called_what_they_are(run, checkpoint_folder):
+    result = run("--checkpoint", checkpoint_folder, "--data", "synthetic")
+    assert result["protocol"].startswith("synthetic faces")
+    assert result["n"] == 40
 
 
-def test_subset_lists_as_they_are_published(small_ferplus, tmp_path):
+def test_seven_classes_leave_contempt_out(run, seven_folder, small_ferplus):
+    result = run("--checkpoint", seven_folder, "--data", small_ferplus)
+    assert result["protocol"] == "FER+ majority, 7 classes (without contempt), valid"
+    assert result["n"] == 21
+    assert result["confusion"]["labels"] == list(FERPLUS_LABELS[:7])
+    assert run("--checkpoint", seven_folder, "--data", "synthetic")["n"] == 35
+
+
+def test_labels_are_fitted_to_the_model(small_ferplus):
     faces = ferplus.load("valid", small_ferplus)
-    listing = tmp_path / "pose.txt"
-    listing.write_text("5/fer0000003.png\nfer0000004.jpg 2\nfer0000005,1\n\nsomebody_else.png\n")
-    assert evaluate.subset(faces, listing).names == ("fer0000003.png", "fer0000004.png", "fer0000005.png")
-    listing.write_text("nobody.png\n")
-    with pytest.raises(InputRejected, match="names none of the 24 faces"):
-        evaluate.subset(faces, listing)
-    with pytest.raises(InputRejected, match="cannot be read"):
-        evaluate.subset(faces, tmp_path / "absent.txt")
+    faces.distributions[1] = [0.3, 0.3, 0, 0, 0, 0, 0, 0.4]
+    seven = evaluate.for_labels(faces, FERPLUS_LABELS[:7])
+    assert len(seven) == 21
+    assert seven.labels.max() == 6
+    assert seven.distributions[1] == pytest.approx([0.5, 0.5, 0, 0, 0, 0, 0])
+    wider = evaluate.for_labels(seven, FERPLUS_LABELS)
+    assert wider.distributions.shape == (21, 8)
+    assert not wider.distributions[:, 7].any()
+    with pytest.raises(InputRejected, match="no known order"):
+        evaluate.for_labels(faces, FERPLUS_LABELS[::-1])
+    with pytest.raises(InputRejected, match="no face with a label"):
+        evaluate.for_labels(faces[faces.labels == 7], FERPLUS_LABELS[:7])
+
+
+def test_another_data_set_by_name(run, checkpoint_folder, small_ferplus):
+    result = run("--checkpoint", checkpoint_folder, "--dataset", "ferplus7", "--data", small_ferplus)
+    assert result["n"] == 21
+    assert result["protocol"] == "FER+ majority, 7 classes (without contempt), valid"
+    assert result["classes_without_faces"] == ["contempt"]
+
+
+def test_subset_is_said_in_the_protocol(run, checkpoint_folder, small_ferplus, tmp_path):
+    (tmp_path / "pose.txt").write_text("fer0000003.png\nfer0000004.png\n")
+    result = run("--checkpoint", checkpoint_folder, "--data", small_ferplus, "--subset", tmp_path / "pose.txt")
+    assert result["n"] == 2
+    assert result["protocol"].endswith("valid, subset pose.txt")
+    assert list(result["per_class_recall"]) == ["sadness", "anger"]
 
 
 def test_crops_without_data_carry_no_labels(shipped, monkeypatch):
     monkeypatch.delenv("EDGEFER_DATA", raising=False)
+    monkeypatch.setattr(data, "SYNTHETIC_FACES", 8)
     crops = evaluate.crops(shipped[1])
     assert crops.labels is None
     assert crops.source.startswith("synthetic faces")
     assert crops.crops.shape[1:] == shipped[1].crop_shape[1:]
 
 
-def test_mistakes(checkpoint_folder, small_ferplus, tmp_path):
-    both = run("--checkpoint", checkpoint_folder, "--engine", "litert")
-    assert both.returncode == 2
-    assert "choose an artifact of a --bundle" in both.stderr
-    empty = run("--checkpoint", checkpoint_folder, "--data", tmp_path)
-    assert empty.returncode == 3
-    assert "FER+ was not found in" in empty.stderr
+def test_the_test_split_is_read_where_it_is(run, checkpoint_folder, tiny_ferplus):
+    (tiny_ferplus / "FER2013Valid").rename(tiny_ferplus / "FER2013Test")
+    result = run("--checkpoint", checkpoint_folder, "--data", tiny_ferplus, "--split", "test")
+    assert result["protocol"] == "FER+ majority, 8 classes, test"
+
+
+def test_mistakes(run, checkpoint_folder, small_ferplus, tmp_path):
+    with pytest.raises(UsageError, match="choose an artifact of a --bundle"):
+        run("--checkpoint", checkpoint_folder, "--engine", "litert")
+    with pytest.raises(EnvironmentInvalid, match=r"FER\+ was not found in"):
+        run("--checkpoint", checkpoint_folder, "--data", tmp_path)
     with pytest.raises(EnvironmentInvalid, match="test split is not there"):
-        ferplus.load("test", small_ferplus)
+        run("--checkpoint", checkpoint_folder, "--data", small_ferplus, "--split", "test")
     with pytest.raises(EnvironmentInvalid, match="was not found in"):
-        evaluate.use_ferplus(str(Path(tmp_path)))
+        evaluate.use_ferplus(str(tmp_path))

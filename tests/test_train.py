@@ -16,7 +16,7 @@ from edgefer.spec import ModelSpec
 from train import checkpoint, recipe
 from train.augment import Augmentation
 from train.data import FaceSet
-from train.learner import Faces, TrainingFaces
+from train.faces import Faces, TrainingFaces, gathered
 from train.resume import SafetensorsCheckpointIO
 
 SMALL = ["--set", "epochs=3", "--set", "input_size=32", "--set", "batch_size=16"]
@@ -73,10 +73,28 @@ def test_resumes_after_a_kill_as_if_unbroken(small_ferplus, unbroken, tmp_path):
     assert len((out / "checkpoint" / "curve.csv").read_text().splitlines()) == 4
 
 
+def test_torchrun_starts_two_processes_that_train_one_network(small_ferplus, tmp_path):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    result = subprocess.run(
+        [*launcher, *command(small_ferplus, tmp_path / "run")[1:], "--set", "epochs=1"],
+        capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("valid accuracy") == 1
+    _, spec = checkpoint.load(tmp_path / "run" / "checkpoint")
+    assert spec.metrics["valid_faces"] == 24
+
+
+def test_ldg_and_its_share_go_together(small_ferplus, tmp_path):
+    result = train(small_ferplus, tmp_path / "run", "--set", "ldg_share=0.5")
+    assert result.returncode == 2
+    assert "go together" in result.stderr
+
+
 def test_a_run_folder_belongs_to_one_run(small_ferplus, unbroken):
     result = train(small_ferplus, unbroken, "--seed", "1")
     assert result.returncode == 6
-    assert "another recipe, seed, limit or start" in result.stderr
+    assert "another recipe, seed, limit, start or LDG" in result.stderr
 
 
 def test_without_data_one_sentence(tmp_path):
@@ -172,3 +190,29 @@ def test_rgb_recipes_repeat_gray_faces():
 def test_evaluation_crops_have_the_recipes_size():
     faces = Faces(face_set(), face_set(), face_set(), recipe.Recipe("efficientface", input_size=40), 0)
     assert faces.evaluation_faces[0][0][0].shape == (1, 40, 40)
+
+
+def test_oversampling_repeats_rare_rows_and_weights_favour_them():
+    few = face_set(17)[np.array([*range(2, 10), 10, 10, 10])]
+    repeated = TrainingFaces(few, recipe.Recipe("efficientface", targets="majority", balance="oversample"))
+    assert repeated.targets.sum(0).unique().numel() == 1
+    assert len(repeated) > len(few)
+    weighted = Faces(few, few, few, recipe.Recipe("efficientface", balance="weighted"), 0).class_weights
+    assert weighted[2] < weighted[3]
+
+
+def test_an_ldg_judges_real_faces_only():
+    chosen = recipe.Recipe("efficientface", ldg_share=0.7)
+    faces = Faces(face_set(), face_set(), face_set(), chosen, 0, [face_set(4)])
+    shares = [float(faces.train_faces[row][2]) for row in range(len(faces.train_faces))]
+    assert shares == pytest.approx([0.7] * 9 + [0.0] * 3)
+
+
+def test_seven_classes_by_recipe(small_ferplus):
+    faces = gathered(recipe.Recipe("efficientface", data="ferplus7", input_size=32), str(small_ferplus), None, 0)
+    assert len(faces.classes) == 7
+    assert faces.train_faces[0][1].shape == (7,)
+    with pytest.raises(UsageError, match="synthetic faces show"):
+        gathered(recipe.Recipe("efficientface", data="ferplus7", synthetic=8), str(small_ferplus), None, 0)
+    with pytest.raises(UsageError, match="no training split"):
+        gathered(recipe.Recipe("efficientface", data="fedro"), str(small_ferplus), None, 0)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -17,33 +18,43 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from edgefer.errors import InputRejected, exit_with
+from edgefer.errors import InputRejected, UsageError, exit_with
 from edgefer.files import new_folder, read_json, sha256, write_json, write_text
-from edgefer.spec import FERPLUS_LABELS, Alignment, ModelSpec
-from train import checkpoint, recipe
-from train.data import ferplus, synthetic
-from train.learner import MEAN, SCALE, Faces, Learner
+from edgefer.spec import ModelSpec
+from train import checkpoint, ldg, recipe
+from train.data import datasets, ferplus, framing, synthetic
+from train.faces import Faces, action_unit_graph, gathered
+from train.learner import MEAN, SCALE, Learner
 from train.resume import SafetensorsCheckpointIO
 
 STATE = "last.safetensors"
-SYNTHETIC_SEED = 1000
-"""Plus the run's seed; calibration, tuning, parity and evaluation use small seeds."""
-FRAMING = Path(__file__).parent / "data" / "ferplus-framing.json"
-LICENCE = "Apache-2.0 for the weights; trained on FER+, whose images are for research: check that your use allows it"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     parser.add_argument("--recipe", required=True, help=f"one of {', '.join(recipe.names())}, or a YAML file")
-    parser.add_argument("--data", help="folder or zip with FER+ (default: the environment variable EDGEFER_DATA)")
+    parser.add_argument("--data", help="folder with the data set (default: the environment variable EDGEFER_DATA)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default 0)")
     parser.add_argument("--out", type=Path, help="folder of the run (default: build/runs/RECIPE-SEED)")
     parser.add_argument(
         "--start", type=Path, metavar="DIR", help="begin from this checkpoint's weights, not from scratch"
     )
+    parser.add_argument(
+        "--ldg",
+        type=Path,
+        metavar="DIR",
+        nargs="+",
+        default=[],
+        help="checkpoints that generate label distributions (LDL)",
+    )
+    parser.add_argument(
+        "--au", metavar="PLACE", help="Action Units of the faces: OpenFace's CSV files, or a CSV of numbers"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the recipe")
     parser.add_argument("--limit", type=int, help="use only the first N training rows, to try things")
-    parser.add_argument("--devices", default="auto", help="Lightning's devices; under torchrun, processes per machine")
+    parser.add_argument(
+        "--devices", default="auto", help="how many GPUs or processes (default: all GPUs; torchrun's number)"
+    )
     return parser.parse_args()
 
 
@@ -51,11 +62,15 @@ def main() -> int:
     args = arguments()
     chosen = recipe.load(args.recipe, args.set)
     out = args.out or Path("build/runs") / f"{Path(args.recipe).stem}-{args.seed}"
-    start = _start(args.start)
-    _claim(out, {"recipe": chosen.to_json(), "seed": args.seed, "limit": args.limit, "start": start})
+    if bool(args.ldg) != (chosen.ldg_share > 0):
+        raise UsageError("--ldg and the recipe's ldg_share go together: give both, or neither")
+    origin = {"start": _origin(args.start) if args.start else None, "ldg": [_origin(folder) for folder in args.ldg]}
+    _claim(out, {"recipe": chosen.to_json(), "seed": args.seed, "limit": args.limit, **origin})
     L.seed_everything(args.seed, verbose=False)
-    faces = _faces(args, chosen)
-    learner = Learner(chosen, len(FERPLUS_LABELS), args.seed)
+    faces = gathered(chosen, args.data, args.limit, args.seed)
+    teacher = ldg.load(args.ldg, faces.classes, chosen.channels, chosen.ldg_bf16) if args.ldg else None
+    graph = action_unit_graph(faces, args.au)
+    learner = Learner(chosen, len(faces.classes), args.seed, teacher, faces.class_weights, graph)
     if args.start:
         checkpoint.load_weights(learner.network, args.start)
     trainer = _trainer(out, chosen, args.devices)
@@ -64,27 +79,14 @@ def main() -> int:
         print(f"resuming from {state}")
     trainer.fit(learner, faces, ckpt_path=str(state) if state.exists() else None)
     if trainer.is_global_zero:
-        _finish(out, learner, chosen, args, len(faces.train_faces), start)
+        _finish(out, learner, faces, chosen, args, origin)
     return 0
 
 
-def _start(folder: Path | None) -> dict | None:
-    """Where the weights begin: the other checkpoint's hash and what it was trained on; None from scratch."""
-    if folder is None:
-        return None
+def _origin(folder: Path) -> dict:
+    """Another checkpoint that a run rests on: its hash and what it was trained on."""
     _, spec = checkpoint.load(folder)
     return {"weights_sha256": sha256(folder / checkpoint.WEIGHTS), "training": spec.training}
-
-
-def _faces(args: argparse.Namespace, chosen: recipe.Recipe) -> Faces:
-    train, valid = ferplus.load("train", args.data), ferplus.load("valid", args.data)
-    held_out = ferplus.holdout(train.names)
-    rows = train[~held_out]
-    rows = rows[list(range(args.limit))] if args.limit else rows
-    if chosen.synthetic:
-        print(f"drawing {chosen.synthetic} synthetic faces")
-        rows += synthetic.faces(chosen.synthetic, SYNTHETIC_SEED + args.seed, ferplus.SIDE)
-    return Faces(rows, train[held_out], valid, chosen, args.seed)
 
 
 def _claim(out: Path, run: dict) -> None:
@@ -93,7 +95,7 @@ def _claim(out: Path, run: dict) -> None:
     run = json.loads(json.dumps(run))
     if file.exists() and read_json(file) != run:
         raise InputRejected(
-            f"{out} holds a run with another recipe, seed, limit or start; give another --out, or delete it"
+            f"{out} holds a run with another recipe, seed, limit, start or LDG; give another --out, or delete it"
         )
     write_json(file, run)
 
@@ -107,7 +109,7 @@ def _trainer(out: Path, chosen: recipe.Recipe, devices: str) -> L.Trainer:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")  # the data is in memory
     return L.Trainer(
         max_epochs=chosen.epochs,
-        devices=devices if devices == "auto" else int(devices),
+        **_places(devices),
         precision=chosen.precision,
         callbacks=callbacks,
         logger=[CSVLogger(out, name="", version="csv"), TensorBoardLogger(out, name="", version="tensorboard")],
@@ -119,35 +121,42 @@ def _trainer(out: Path, chosen: recipe.Recipe, devices: str) -> L.Trainer:
     )
 
 
+def _places(devices: str) -> dict:
+    """Devices on each machine, and machines: as torchrun started the processes, otherwise as asked for."""
+    if "LOCAL_WORLD_SIZE" in os.environ:
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        return {"devices": here, "num_nodes": int(os.environ["WORLD_SIZE"]) // here}
+    return {"devices": devices if devices == "auto" else int(devices)}
+
+
 def _finish(
-    out: Path, learner: Learner, chosen: recipe.Recipe, args: argparse.Namespace, rows: int, start: dict | None
+    out: Path, learner: Learner, faces: Faces, chosen: recipe.Recipe, args: argparse.Namespace, origin: dict
 ) -> None:
-    last = learner.curve[-1]
-    framing = read_json(FRAMING)
+    last, known = learner.curve[-1], datasets.get(chosen.data)
+    split = datasets.validation_split(chosen.data)
     spec = ModelSpec(
         system=chosen.system,
-        labels=FERPLUS_LABELS,
+        labels=faces.classes,
         input_size=chosen.input_size,
         channels=chosen.channels,
-        alignment=Alignment(
-            tuple(map(tuple, framing["landmarks"])), {k: tuple(v) for k, v in framing["boxes"].items()}
-        ),
+        alignment=framing.alignment(),
         options=chosen.options,
         mean=MEAN,
         scale=SCALE,
         training={
-            "data": f"FER+ train without its fixed {ferplus.HOLDOUT_PERCENT} % hold-out"
+            "data": f"{known.title} train without its fixed {ferplus.HOLDOUT_PERCENT} % hold-out"
             + (f", {chosen.synthetic} synthetic faces (version {synthetic.VERSION})" if chosen.synthetic else ""),
-            "data_licence": ferplus.LICENCE,
-            "rows": rows,
+            "data_licence": known.licence,
+            "rows": len(faces.train_faces),
             "recipe": {"name": Path(args.recipe).stem, **chosen.to_json()},
             "seed": args.seed,
-            "start": start,
+            **origin,
             "torch": torch.__version__,
         },
-        licence=LICENCE,
+        licence=f"Apache-2.0 for the weights; trained on {known.title} ({known.licence}): check that your use allows it",
         metrics={
-            "protocol": ferplus.PROTOCOL,
+            "protocol": f"{known.protocol}, {split}",
+            "valid_faces": len(faces.evaluation_faces[1]),
             "valid_accuracy": last["valid_micro_accuracy"],
             "valid_macro_recall": last["valid_macro_accuracy"],
             "holdout_accuracy": last["holdout_micro_accuracy"],
@@ -159,7 +168,7 @@ def _finish(
         lines = [",".join(columns), *(",".join(str(row[c]) for c in columns) for row in learner.curve)]
         write_text(folder / "curve.csv", "\n".join(lines) + "\n")
     accuracy, recall = spec.metrics["valid_accuracy"], spec.metrics["valid_macro_recall"]
-    print(f"{out / 'checkpoint'}: {ferplus.PROTOCOL}, valid accuracy {accuracy:.2%}, macro recall {recall:.2%}")
+    print(f"{out / 'checkpoint'}: {spec.metrics['protocol']} accuracy {accuracy:.2%}, macro recall {recall:.2%}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import argparse
 import contextlib
 import csv
 import sys
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,7 @@ from torch import Tensor
 
 from edgefer.errors import InputRejected, UsageError, exit_with
 from edgefer.spec import FERPLUS_LABELS
-from train.data import action_units, ferplus
-from train.data.synthetic import face
+from train.data import action_units, ferplus, synthetic
 
 LINKS, BUILD_EFFORT, SEARCH_EFFORT = 32, 200, 128
 """Of the HNSW index: links a vector, candidates while building and while searching. In 17 dimensions it then misses fewer than
@@ -186,7 +185,8 @@ def read_labels(source: Path) -> dict[str, str]:
 def _labelled(vectors: str, labels: Path | None, faces: int) -> tuple[np.ndarray, list[str]]:
     """Vectors float32 (N, units) and labels of the images that have both."""
     if vectors == "synthetic":
-        return _synthetic(faces)
+        _, actions, shown = synthetic.actions(faces)
+        return actions, [FERPLUS_LABELS[label] for label in shown]
     if labels is None:
         raise UsageError("--vectors needs --labels, the file that says which expression each image shows")
     names, found = action_units.read(vectors)
@@ -197,12 +197,6 @@ def _labelled(vectors: str, labels: Path | None, faces: int) -> tuple[np.ndarray
             f"{labels} has no label for any of the {len(names)} images of {vectors}, such as '{names[0]}'"
         )
     return found[rows], [known[Path(names[row]).stem] for row in rows]
-
-
-def _synthetic(faces: int) -> tuple[np.ndarray, list[str]]:
-    drawn = [drawn for drawn, _ in face.sampled(faces, seed=0)]
-    actions = np.array([astuple(each.actions) for each in drawn], np.float32)
-    return actions, [FERPLUS_LABELS[each.label] for each in drawn]
 
 
 def arguments() -> argparse.Namespace:

@@ -46,14 +46,15 @@ class Augmentation:
         x = (x - mean) * draw(1 - self.contrast, 1 + self.contrast) + mean + draw(-self.brightness, self.brightness)
         return self._erased(x.clamp(0, 255), draw, generator)
 
-    def mixed(self, crops: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Crops (B, C, S, S) and distributions (B, classes), each mixed with the one before it in the batch (mixup)."""
+    def mixed(self, *parts: Tensor) -> tuple[Tensor, ...]:
+        """Tensors (B, …) of one batch – crops, distributions – each row mixed with the one before it, alike in all (mixup)."""
         if not self.mixup:
-            return crops, targets
-        share = torch.distributions.Beta(self.mixup, self.mixup).sample((crops.shape[0],)).to(crops.device)
+            return parts
+        rows = parts[0].shape[0]
+        share = torch.distributions.Beta(self.mixup, self.mixup).sample((rows,)).to(parts[0].device)
         share = torch.maximum(share, 1 - share)  # the larger part stays with the face itself
-        mix = [share.view(-1, *[1] * (x.ndim - 1)) for x in (crops, targets)]
-        return tuple(m * x + (1 - m) * x.roll(1, 0) for m, x in zip(mix, (crops, targets), strict=True))
+        shares = [share.view(-1, *[1] * (part.ndim - 1)) for part in parts]
+        return tuple(m * part + (1 - m) * part.roll(1, 0) for m, part in zip(shares, parts, strict=True))
 
     def _matrices(self, draw: "_Uniform") -> Tensor:
         angle = torch.deg2rad(draw(-self.rotate, self.rotate)).flatten()

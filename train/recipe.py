@@ -11,6 +11,7 @@ from train.augment import Augmentation
 
 FOLDER = Path(__file__).parent / "recipes"
 TARGETS = ("majority", "votes")
+BALANCES = ("none", "oversample", "weighted")
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,25 @@ class Recipe:
     """Side of the crop in pixels."""
     channels: int = 1
     """1: gray. 3: RGB (gray data is repeated)."""
+    data: str = "ferplus"
+    """Data set: a name of ``train.data.datasets.DATASETS``."""
+    balance: str = "none"
+    """Rare classes: "none" as they are, "oversample" rows until all classes are as frequent, or "weighted" loss."""
     targets: str = "votes"
-    """What is learned: "majority" single labels of the protocol's rows, or the crowd's "votes" of all rows that have any."""
+    """What is learned: "majority" single labels of the protocol's rows, or the crowd's "votes" of all rows that have any;
+    without a crowd both are the single label."""
+    ldg_share: float = 0.0
+    """Label distribution learning: share of the LDG's distribution in what is learned, the rest is ``targets``; 1 is LDL as in
+    paper 001. Above 0, ``--ldg`` names the LDG."""
+    ldg_bf16: bool = False
+    """Run the LDG in bfloat16, where the hardware gains from it."""
+    au_factor: float = 0.0
+    """λ of the Action-Unit graph's term (paper 003), which asks for similar answers to faces with similar Action Units; 0:
+    without. Above 0, ``--au`` names the faces' Action Units."""
+    au_neighbours: int = 4
+    """K of that graph. Every neighbour goes through the network too, so a step costs 1 + K times as much."""
+    au_sigma: float = 1.0
+    """σ of that graph: a neighbour at distance d weighs exp(−d/σ²)."""
     synthetic: int = 0
     """Synthetic faces learned from beside the real ones; their seed is used for nothing else."""
     epochs: int = 40
@@ -44,16 +62,22 @@ class Recipe:
     precision: str = "32-true"
     """Lightning's precision: "32-true", or "bf16-mixed" where the hardware gains from it."""
     compiled: bool = False
-    """Through torch.compile: a minute to start, then up to twice as fast on a CPU at small input sizes; needs a C++ compiler."""
+    """Through torch.compile: a minute to start, then up to 1.8 times as fast on a CPU at 64²; needs a C++ compiler."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """Random changes of the training faces."""
 
     def __post_init__(self):
         if self.targets not in TARGETS:
             raise unknown("targets", self.targets, TARGETS)
+        if self.balance not in BALANCES:
+            raise unknown("balance", self.balance, BALANCES)
         for name in ("input_size", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"recipe: '{name}' must be at least 1, not {getattr(self, name)}")
+        if self.au_factor and self.augmentation.mixup:
+            raise UsageError("recipe: 'au_factor' compares single faces, so it cannot go with 'augmentation.mixup'")
+        if not 0 <= self.ldg_share <= 1:
+            raise UsageError(f"recipe: 'ldg_share' is a share from 0 to 1, not {self.ldg_share}")
 
     def to_json(self) -> dict:
         return dataclasses.asdict(self)

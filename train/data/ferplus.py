@@ -24,10 +24,11 @@ from train.data import FaceSet
 FOLDERS = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Test"}
 PROTOCOL = "FER+ majority, 8 classes"
 LICENCE = "labels MIT; images from the ICML 2013 challenge, for research"
-WHERE = (
-    "FER+ was not found{}: set EDGEFER_DATA, or give --data, a folder that holds FER2013Train/ and FER2013Valid/ with their "
-    "label.csv and PNG files, or a zip of them (labels: github.com/microsoft/FERPlus; images: the FER2013 challenge)"
+LAYOUT = (
+    "a folder that holds FER2013Train/ and FER2013Valid/ with their label.csv and PNG files, or a zip of them "
+    "(labels: github.com/microsoft/FERPlus; images: the FER2013 challenge)"
 )
+WHERE = f"FER+ was not found{{}}: set EDGEFER_DATA, or give --data, {LAYOUT}"
 HOLDOUT_PERCENT = 10
 SIDE = 48
 """Of the images, pixels."""

@@ -17,7 +17,8 @@ import numpy as np
 from edgefer import detectors
 from edgefer.errors import InputRejected, UsageError, exit_with
 from edgefer.faces import Face
-from edgefer.files import sha256, write_text
+from edgefer.files import read_json, sha256, write_text
+from edgefer.spec import Alignment
 from train.data import ferplus
 
 FILE = Path(__file__).with_name("ferplus-framing.json")
@@ -57,6 +58,13 @@ def main() -> int:
     how = framing["how"]
     print(f"{args.out}: YuNet found {how['yunet']['found']}, Haar {how['haar']['found']} of {how['crops']} crops")
     return 0
+
+
+def alignment() -> Alignment:
+    """What was measured, as a ModelSpec holds it."""
+    value = read_json(FILE)
+    boxes = {name: tuple(box) for name, box in value["boxes"].items()}
+    return Alignment(tuple(map(tuple, value["landmarks"])), boxes)
 
 
 def measure(crops: np.ndarray, yunet: str | Path | None) -> dict:

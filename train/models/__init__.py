@@ -4,11 +4,18 @@ from torch import nn
 
 from edgefer.errors import unknown
 from train.models.baselines import MobileNetV2, ResNet18, ResNet50, ShuffleNetV2
+from train.models.csgresnet import CSGResNet18, CSGResNet34
 from train.models.efficientface import EfficientFace
+from train.models.imponderous import ImponderousNet
 from train.models.involution_vit import InvolutionViT
+from train.models.microexpnet import MicroExpNet
 
 SYSTEMS: dict[str, type[nn.Module]] = {
     "efficientface": EfficientFace,
+    "imponderous": ImponderousNet,
+    "csgresnet18": CSGResNet18,
+    "csgresnet34": CSGResNet34,
+    "microexpnet": MicroExpNet,
     "shufflenetv2": ShuffleNetV2,
     "mobilenetv2": MobileNetV2,
     "resnet18": ResNet18,

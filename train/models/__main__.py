@@ -5,26 +5,18 @@ import sys
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from edgefer.errors import exit_with
 from edgefer.files import write_json
-from train.models import SYSTEMS, paper_network
+from train.models import SYSTEMS, efficiency, paper_network
 
 
 def macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
-    """Multiply–accumulates of the convolutions and linear layers for one forward pass of ``input_shape``."""
-    total = 0
-
-    def count(module: nn.Module, _inputs, output: torch.Tensor) -> None:
-        nonlocal total
-        total += output.numel() * module.weight[0].numel()
-
-    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    with torch.inference_mode():
+    """Multiply–accumulates of one forward pass of ``input_shape``: convolutions and matrix products, nothing else."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network.eval()(torch.zeros(input_shape))
-    for hook in hooks:
-        hook.remove()
-    return total
+    return counter.get_total_flops() // 2  # it counts a multiplication and an addition each
 
 
 def describe(system: str) -> dict:
@@ -43,14 +35,23 @@ def describe(system: str) -> dict:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m train.models", description=__doc__)
     parser.add_argument("--json", metavar="FILE", help="write the table to FILE as well")
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="also frames per second in eager torch (batch 1) and peak resident memory",
+    )
     args = parser.parse_args()
-    rows = [describe(system) for system in SYSTEMS]
+    rows = [describe(system) | (efficiency.measure(system) if args.measure else {}) for system in SYSTEMS]
     for row in rows:
         print(
             "{name:24} paper {paper}  {params:>11,} parameters  {macs:>14,} MACs  {input_size}² × {channels}".format(
                 **row
             )
         )
+        if args.measure:
+            print(
+                f"{'':24} " + "{fps:.1f} fps in eager torch, {threads} threads; peak {peak_rss_mb:.0f} MB".format(**row)
+            )
     if args.json:
         write_json(args.json, rows)
     return 0

@@ -22,12 +22,43 @@ EYE_DEPTH = float(_depth(np.array([[1.0, 0.0]]))[0])
 
 
 def turned(points, pose: Pose, lift: float | np.ndarray = 0.0) -> np.ndarray:
-    """Frontal points (N, 2), ``lift`` above the smooth head, as seen when the head turns about the point between its eyes."""
+    """Frontal points (N, 2), ``lift`` above the smooth head, as seen when the head bows, then turns about its eyes' middle.
+
+    What turns beyond the head's horizon stays on it.
+    """
     points = np.asarray(points, np.float64).reshape(-1, 2)
-    z = _depth(points) + lift - EYE_DEPTH
-    x = points[:, 0] * np.cos(pose.yaw) + z * np.sin(pose.yaw)
-    y = points[:, 1] * np.cos(pose.pitch) + z * np.sin(pose.pitch)
-    return np.column_stack([x, y])
+    solid = np.column_stack([points, _depth(points) + lift])
+    shown, horizon = _horizon(points, pose)
+    seen, unbowed = rotated(solid, pose), rotated(solid, Pose(pose.yaw, 0.0, 0.0, (0.0, 0.0), 1))
+    beyond = horizon + lift * np.sin(pose.yaw) + seen[:, 0] - unbowed[:, 0]
+    seen[:, 0] = np.where(shown > 0, seen[:, 0], beyond)
+    return seen
+
+
+def facing(points: np.ndarray, pose: Pose) -> np.ndarray:
+    """How much of its width a part of the smooth head at frontal points (N, 2) shows: 1 in front, 0 at the horizon."""
+    return np.clip(_horizon(points, pose)[0], 0, 1)
+
+
+def _horizon(points: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+    """Of the ellipsoid: the share of width that shows at each point, and x of the horizon at the point's height."""
+    cosine, sine = np.cos(pose.yaw), np.sin(pose.yaw)
+    row = np.sqrt(np.maximum(0.05, 1 - ((points[:, 1] - HEAD_Y) / HEAD[1]) ** 2))
+    shown = cosine - sine * (HEAD[2] / HEAD[0]) * points[:, 0] / HEAD[0] / (_depth(points) / HEAD[2])
+    return shown, np.sign(sine) * reach(pose) * row - EYE_DEPTH * sine
+
+
+def reach(pose: Pose) -> float:
+    """Half the width at which the ellipsoid shows."""
+    return float(np.hypot(HEAD[0] * np.cos(pose.yaw), HEAD[2] * np.sin(pose.yaw)))
+
+
+def rotated(points, pose: Pose) -> np.ndarray:
+    """Points (N, 3) as seen, (N, 2), when the head bows, then turns; the point between the eyes stays where it is."""
+    x, y, z = np.asarray(points, np.float64).reshape(-1, 3).T
+    z = z - EYE_DEPTH
+    down, towards = y * np.cos(pose.pitch) + z * np.sin(pose.pitch), z * np.cos(pose.pitch) - y * np.sin(pose.pitch)
+    return np.column_stack([x * np.cos(pose.yaw) + towards * np.sin(pose.yaw), down])
 
 
 def landmarks(face: Face) -> np.ndarray:
@@ -62,7 +93,7 @@ class Eye:
 
 def eye_shape(face: Face, side: int) -> Eye:
     a, person = face.actions, face.person
-    open_ = (1 + 0.75 * a.lid_raise - 0.4 * a.lid_tighten - 0.25 * a.cheek_raise) * max(0.0, 1 - 1.1 * a.eyes_close)
+    open_ = (1 + 0.8 * a.lid_raise - 0.45 * a.lid_tighten - 0.25 * a.cheek_raise) * max(0.0, 1 - 1.1 * a.eyes_close)
     upper = person.eye_open * max(open_, 0.04)
     lower = 0.65 * person.eye_open * max(0.05, 1 + 0.25 * a.lid_raise - 0.5 * a.lid_tighten - 0.6 * a.cheek_raise)
     lower *= 1 - 0.4 * min(a.eyes_close, 1)
@@ -82,13 +113,13 @@ def brow_outline(face: Face, side: int) -> np.ndarray:
     a, person = face.actions, face.person
     base = -person.brow_height
     inner = (
-        0.42 - 0.2 * a.brow_lower,
-        base + 0.05 - 0.4 * a.inner_brow_raise + 0.44 * a.brow_lower + 0.1 * a.nose_wrinkle,
+        0.42 - 0.18 * a.brow_lower,
+        base + 0.05 + person.brow_tilt - 0.42 * a.inner_brow_raise + 0.42 * a.brow_lower + 0.12 * a.nose_wrinkle,
     )
-    peak = (1.15, base - 0.1 - 0.08 * a.inner_brow_raise - 0.34 * a.outer_brow_raise + 0.26 * a.brow_lower)
-    outer = (1.68, base + 0.1 - 0.3 * a.outer_brow_raise + 0.08 * a.inner_brow_raise + 0.04 * a.brow_lower)
-    if face.pose.side == side:  # the sceptical brow that goes with a one-sided mouth
-        peak = (peak[0], peak[1] - 0.18 * a.dimple)
+    peak = (1.15, base - 0.1 - 0.1 * a.inner_brow_raise - 0.36 * a.outer_brow_raise + 0.28 * a.brow_lower)
+    outer = (1.68, base + 0.1 - 0.3 * a.outer_brow_raise + 0.1 * a.inner_brow_raise + 0.08 * a.brow_lower)
+    sceptical = -0.24 if face.pose.side == side else 0.1  # one brow up, one down, as goes with a one-sided mouth
+    inner, peak = (inner[0], inner[1] + 0.3 * sceptical * a.dimple), (peak[0], peak[1] + sceptical * a.dimple)
     t = np.linspace(0, 1, 9)[:, None]
     control = 2 * np.array(peak) - (np.array(inner) + np.array(outer)) / 2
     middle = (1 - t) ** 2 * inner + 2 * t * (1 - t) * control + t**2 * outer
@@ -110,16 +141,10 @@ class Mouth:
 def mouth_corner(face: Face, side: int) -> tuple[float, float]:
     a, person = face.actions, face.person
     one_sided = a.dimple if side == face.pose.side else 0.0
-    x = (
-        person.mouth_width
-        + 0.36 * a.corner_pull
-        + 0.22 * a.lip_stretch
-        + 0.14 * one_sided
-        - 0.34 * a.pucker
-        - 0.06 * a.jaw_drop
-    )
-    y = person.mouth_y - 0.26 * a.corner_pull + 0.26 * a.corner_depress - 0.24 * one_sided
-    return side * x, y + 0.4 * a.jaw_drop + 0.12 * a.lip_stretch
+    x = person.mouth_width + 0.34 * a.corner_pull + 0.26 * a.lip_stretch + 0.12 * one_sided
+    x -= 0.34 * a.pucker + 0.14 * a.jaw_drop * (1 - min(1, a.lip_stretch + a.corner_pull))
+    y = person.mouth_y + person.mouth_droop - 0.25 * a.corner_pull + 0.22 * a.corner_depress - 0.3 * one_sided
+    return side * x + 0.1 * face.pose.side * a.dimple, y + 0.4 * a.jaw_drop + 0.1 * a.lip_stretch
 
 
 def mouth_shape(face: Face) -> Mouth:
@@ -127,14 +152,13 @@ def mouth_shape(face: Face) -> Mouth:
     (x0, y0), (x1, y1) = mouth_corner(face, -1), mouth_corner(face, 1)
     x, base = np.interp(ARC, [-1, 1], [x0, x1]), np.interp(ARC, [-1, 1], [y0, y1])
     thin = person.lips * (1 - 0.6 * a.lip_press) * (1 - 0.25 * a.corner_pull) * (1 - 0.2 * a.lip_stretch)
-    inner = (
-        person.mouth_y - 0.16 * a.upper_lip_raise - 0.1 * a.nose_wrinkle - 0.14 * a.chin_raise + 0.03 * a.corner_pull
-    )
-    inner -= 0.06 * a.corner_depress
-    gap = 0.02 + (0.26 + 0.14 * a.corner_pull) * a.lips_part + 1.0 * a.jaw_drop
+    inner = person.mouth_y - 0.18 * a.upper_lip_raise - 0.1 * a.nose_wrinkle - 0.12 * a.chin_raise
+    inner -= 0.06 * a.corner_depress + 0.06 * a.corner_pull * a.lips_part
+    gap = 0.02 + (0.22 + 0.14 * a.corner_pull) * a.lips_part + 0.95 * a.jaw_drop
     middle = (y0 + y1) / 2
-    round_ = 1 - np.abs(ARC) ** (2 + 3 * a.lip_stretch + a.jaw_drop)
-    square = 1 - np.abs(ARC) ** (3 + 4 * a.lip_stretch)  # a stretched mouth is a box, not a smile
+    raised = a.upper_lip_raise * (1 - min(1, a.corner_pull))  # squarely, but in a smile
+    round_ = 1 - np.abs(ARC) ** (2 + 3 * a.lip_stretch + a.jaw_drop + 3 * raised)
+    square = 1 - np.abs(ARC) ** (3 + 4 * a.lip_stretch + 2 * raised)  # a stretched mouth is a box, not a smile
 
     def curve(at: float, shape: np.ndarray) -> np.ndarray:
         return np.column_stack([x, base + (at - middle) * shape])
@@ -145,7 +169,7 @@ def mouth_shape(face: Face) -> Mouth:
         top,
         curve(inner, round_),
         curve(inner + gap, square),
-        curve(inner + gap + 0.27 * thin + 0.05 * a.pucker, square),
+        curve(inner + gap + 0.27 * thin + 0.05 * a.pucker + 0.05 * a.chin_raise, square),
     )
 
 
@@ -154,26 +178,75 @@ def chin_drop(face: Face) -> float:
     return 0.7 * face.actions.jaw_drop - 0.06 * face.actions.chin_raise
 
 
-def face_outline(face: Face) -> np.ndarray:
-    """Closed outline of the face (N, 2), turned: it lies further back than the features, so it moves the other way."""
-    p, chin = face.person, face.person.chin + chin_drop(face)
-    half = [(0.0, -3.1), (1.1, -2.85), (1.8, -2.1), (p.width, -0.9), (p.width * 1.01, 0.3), (p.width * 0.97, 1.2)]
-    half += [
-        (p.width * p.jaw, 2.3 + 0.4 * (chin - 3.3)),
-        (p.width * p.jaw * 0.62, chin - 0.32),
-        (0.4, chin - 0.02),
-        (0.0, chin),
+def head_strips(face: Face) -> list[np.ndarray]:
+    """Closed outlines (N, 2), turned, whose union is the face with its profile: between ribs that run from top to chin."""
+    p, chin, pose = face.person, face.person.chin + chin_drop(face), face.pose
+    middle = [(0.0, -3.1), (0.0, -2.0), (0.0, -0.5), (0.0, 0.0), (0.0, 0.5), (0.0, p.nose_length - 0.15)]
+    middle += [(0.0, p.nose_length + 0.12), (0.0, p.nose_length + 0.24), (0.0, p.mouth_y - 0.1), (0.0, p.mouth_y + 0.5)]
+    middle += [(0.0, chin - 0.25), (0.0, chin)]
+    lifts = [-0.2, 0.0, 0.12, 0.06, 0.4, 0.78, 0.6, 0.2, 0.28, 0.1, 0.3, -0.2]
+    rows = [
+        (1.0, -2.6),
+        (1.5, -2.0),
+        (1.6, -0.9),
+        (1.65, -0.45),
+        (1.5, 0.05),
+        (1.6, 0.7),
+        (1.4, 1.5),
+        (1.1, 2.2),
+        (0.7, chin - 0.3),
     ]
-    points = mirrored(half)
-    points[:, 0] += (0.9 - EYE_DEPTH) * np.sin(face.pose.yaw)
-    points[:, 1] = points[:, 1] * np.cos(face.pose.pitch) + (1.2 - EYE_DEPTH) * np.sin(face.pose.pitch)
-    return smooth(points)
+    cheek_lifts = [-0.2, 0.0, 0.0, 0.08, -0.1, 0.1, 0.0, 0.0, 0.0]
+    profile = turned(middle, pose, np.array(lifts))
+    strips = []
+    for side in SIDES:
+        cheek = turned(np.array(rows) * [side, 1], pose, np.array(cheek_lifts))
+        edge = rotated(edge_rib(face) * [side, 1, 1], pose)
+        ear = rotated(np.array(ear_rib(face)) * [side, 1, 1], pose)
+        strips += [_between(profile, cheek), _between(cheek, edge), _between(edge, ear)]
+    return strips
+
+
+def _between(rib: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.concatenate([rib, other[::-1]])
+
+
+def edge_rib(face: Face) -> np.ndarray:
+    """The line (N, 3) that bounds the right half of a face seen from the front, from the top of the forehead to the chin."""
+    p, chin = face.person, face.person.chin + chin_drop(face)
+    low = 0.4 * (chin - 3.3)
+    half = [(0.0, -3.1, 1.5), (1.1, -2.85, 1.3), (1.8, -2.1, 1.0), (p.width, -0.9, 0.8), (p.width * 1.01, 0.3, 0.7)]
+    half += [(p.width * 0.97, 1.2, 0.7), (p.width * p.jaw, 2.3 + low, 0.8), (p.width * p.jaw * 0.62, chin - 0.32, 1.5)]
+    half += [(0.4, chin - 0.02, 1.9), (0.0, chin, 1.95)]
+    outline = smooth3(np.array(half))
+    return outline
+
+
+def ear_rib(face: Face) -> list[tuple[float, float, float]]:
+    """Where the side of the head ends: before the ear, down to the jaw's angle."""
+    p, chin = face.person, face.person.chin + chin_drop(face)
+    return [
+        (1.7, -2.4, 0.0),
+        (p.width, -0.9, -0.3),
+        (p.width, 1.0, -0.3),
+        (p.width * 0.95, 1.7, -0.2),
+        (p.width * p.jaw, 2.2 + 0.4 * (chin - 3.3), 0.3),
+    ]
 
 
 def mirrored(half) -> np.ndarray:
     """Closed outline from its right half (N, 2), whose first and last points lie on the middle line."""
     right = np.array(half)
     return np.concatenate([right, right[-2:0:-1] * [-1, 1]])
+
+
+def smooth3(points: np.ndarray) -> np.ndarray:
+    """Two rounds of Chaikin's corner cutting of an open line whose ends stay."""
+    for _ in range(2):
+        first, second = points[:-1], points[1:]
+        cut = np.stack([0.75 * first + 0.25 * second, 0.25 * first + 0.75 * second], 1).reshape(-1, points.shape[1])
+        points = np.concatenate([points[:1], cut, points[-1:]])
+    return points
 
 
 def smooth(points: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Pictures of a face: placed in a crop or a frame, on a backdrop, taken by a camera."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,9 @@ CANVAS = 0.28
 ZOOM, DROP = 1.065, 0.022
 """Correction of the framing, as a factor and a share of the crop's side: the template is YuNet's, and on these faces YuNet
 sees nose and mouth 0.04 to 0.08 eye distances higher than they are drawn. With it, its median landmarks are the template's."""
+
+HEAD_SHARE = 0.6
+"""Face units by which the middle of a head seen from the side lies behind that of its landmarks: a crop holds both."""
 
 
 def crop(face: Face, rng: np.random.Generator, size: int) -> np.ndarray:
@@ -42,15 +46,19 @@ def frame(face: Face, rng: np.random.Generator, width: int, height: int) -> tupl
 
 
 def crop_matrix(face: Face, size: int) -> np.ndarray:
-    """2×3, face units → pixels of a crop of ``size``: on the FER+ template, then as far off it as FER+'s crops are."""
+    """2×3, face units → pixels of a crop of ``size``: on the FER+ template, then as far off it as FER+'s crops are.
+
+    The scale is that of the face seen from the front: FER+'s crops do not come closer to a face that turns aside.
+    """
     template = np.array(read_framing()) * size
-    matrix = similarity(landmarks(face), template)
+    frontal = replace(face, pose=replace(face.pose, yaw=0.0, pitch=0.0))
+    linear = similarity(landmarks(frontal), template)[:, :2]
     zoom = ZOOM * face.scene.zoom
     cosine, sine = zoom * np.cos(face.pose.roll), zoom * np.sin(face.pose.roll)
-    turn = np.array([[cosine, -sine], [sine, cosine]])
-    middle = template.mean(0)
-    offset = turn @ (matrix[:, 2] - middle) + middle + (np.array(face.scene.shift) + [0, DROP]) * size
-    return np.column_stack([turn @ matrix[:, :2], offset])
+    linear = np.array([[cosine, -sine], [sine, cosine]]) @ linear
+    shown = landmarks(face).mean(0) - [HEAD_SHARE * np.sin(face.pose.yaw), 0]
+    offset = template.mean(0) - linear @ shown + (np.array(face.scene.shift) + [0, DROP]) * size
+    return np.column_stack([linear, offset])
 
 
 def read_framing() -> list[list[float]]:
@@ -81,7 +89,8 @@ def _backdrop(face: Face, rng: np.random.Generator, matrix: np.ndarray, shape, c
         _draw_shape(picture, rng)
     picture = cv2.GaussianBlur(picture, (0, 0), 0.3 + rng.uniform(0.002, 0.015) * height)
     picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
-    points = np.round(moved(SHOULDERS, matrix) * 2**FRACTION_BITS).astype(np.int32)
+    beside = [2.0 * np.sin(face.pose.yaw), 0]
+    points = np.round(moved(SHOULDERS - beside, matrix) * 2**FRACTION_BITS).astype(np.int32)
     cv2.fillPoly(picture, [points], face.scene.cloth, cv2.LINE_AA, FRACTION_BITS)
     return picture
 
@@ -100,11 +109,21 @@ def _draw_shape(picture: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def _photographed(scene: Scene, rng: np.random.Generator, picture: np.ndarray, size: int) -> np.ndarray:
-    """The camera: few pixels, exposure, noise; uint8 (size, size)."""
+    """The camera: few pixels, uneven light, exposure, noise, JPEG; uint8 (size, size)."""
     small = max(24, round(48 * scene.sharpness))
     image = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA).astype(np.float32)
+    image *= _falloff(scene, small)
     gain = np.clip(scene.deviation / max(image.std(), 1.0), 0.5, 2.2)
     image = (image - image.mean()) * gain + scene.mean
     image += rng.normal(0, scene.noise, image.shape).astype(np.float32)
-    image = cv2.resize(np.clip(image, 0, 255), (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.clip(image + 0.5, 0, 255).astype(np.uint8)
+    coded = cv2.imencode(
+        ".jpg", np.clip(image + 0.5, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, scene.quality]
+    )
+    image = cv2.imdecode(coded[1], cv2.IMREAD_GRAYSCALE)
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def _falloff(scene: Scene, side: int) -> np.ndarray:
+    """Factors float32 (side, side): brightness changes evenly over the picture."""
+    along = np.linspace(-1, 1, side, dtype=np.float32)
+    return np.clip(1 + scene.falloff[0] * along[None] + scene.falloff[1] * along[:, None], 0.4, 1.6).astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 
 from train.data.synthetic.canvas import FIELD, FRACTION_BITS, Canvas
 from train.data.synthetic.face import Face
-from train.data.synthetic.geometry import EYE_DEPTH, HEAD, HEAD_Y, SIDES, chin_drop, mouth_corner, turned
+from train.data.synthetic.geometry import EYE_DEPTH, HEAD, HEAD_Y, SIDES, chin_drop, facing, mouth_corner, reach, turned
 
 
 def _bumps(face: Face) -> np.ndarray:
@@ -37,11 +37,13 @@ def _bumps(face: Face) -> np.ndarray:
 def _hollows(face: Face) -> np.ndarray:
     """Where light hardly reaches, rows as in ``_bumps``; the amplitude is the share of light lost."""
     p, jaw = face.person, chin_drop(face)
-    rows = [
-        (0.0, p.nose_length + 0.28, 0.32, 0.1, 0.35, 0.3),
-        (0.0, p.mouth_y + 0.55 + jaw, 0.4, 0.1, 0.18, 0.1),
-        (0.0, p.mouth_y - 0.35, 0.08, 0.2, 0.1, 0.2),
-    ]
+    rows = []
+    if face.scene.occlusion != "mask":
+        rows += [
+            (0.0, p.nose_length + 0.28, 0.32, 0.1, 0.35, 0.3),
+            (0.0, p.mouth_y + 0.55 + jaw, 0.4, 0.1, 0.18, 0.1),
+            (0.0, p.mouth_y - 0.35, 0.08, 0.2, 0.1, 0.2),
+        ]
     for side in SIDES:
         rows += [
             (side * 0.95, -0.12, 0.5, 0.22, 0.32, 0.0),
@@ -54,16 +56,19 @@ def _hollows(face: Face) -> np.ndarray:
 
 def _gaussians(rows: np.ndarray, face: Face, axes: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Sum of the rows' Gaussians over the canvas, float32 (H, W): a product of two thin matrices."""
-    centres = turned(rows[:, :2], face.pose, rows[:, 5])
+    shown = facing(rows[:, :2], face.pose)
+    centres, widths = turned(rows[:, :2], face.pose, rows[:, 5]), rows[:, 2:4] * np.column_stack([shown, shown**0])
+    amplitudes = rows[:, 4:5] * np.minimum(1, 1.6 * shown)[:, None]  # what turns away fades, before it is a thin line
     across, down = (
-        (axis[None] - c[:, None]) / s[:, None] for axis, c, s in zip(axes, centres.T, rows[:, 2:4].T, strict=True)
+        (axis[None] - c[:, None]) / np.maximum(s, 0.08)[:, None]
+        for axis, c, s in zip(axes, centres.T, widths.T, strict=True)
     )
-    return (rows[:, 4:5] * np.exp(-0.5 * down**2)).astype(np.float32).T @ np.exp(-0.5 * across**2).astype(np.float32)
+    return (amplitudes * np.exp(-0.5 * down**2)).astype(np.float32).T @ np.exp(-0.5 * across**2).astype(np.float32)
 
 
 def _ellipsoid(face: Face, axes: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Height of the smooth head over the canvas, float32 (H, W)."""
-    x = (axes[0] + EYE_DEPTH * np.sin(face.pose.yaw)) / HEAD[0]
+    x = (axes[0] + EYE_DEPTH * np.sin(face.pose.yaw)) / reach(face.pose)
     y = (axes[1] - HEAD_Y + EYE_DEPTH * np.sin(face.pose.pitch)) / HEAD[1]
     return (HEAD[2] * np.sqrt(np.maximum(0.03, (1 - x * x)[None] - (y * y)[:, None]))).astype(np.float32)
 
@@ -71,7 +76,7 @@ def _ellipsoid(face: Face, axes: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 def _folds(canvas: Canvas, face: Face) -> np.ndarray:
     """Wrinkles and creases as the share of light they take, float32 (H, W)."""
     pixels = np.zeros(canvas.pixels.shape[:2], np.uint8)
-    lines = [line for line in _fold_lines(face) if line[1] > 0.04]
+    lines = [line for line in _fold_lines(face) if line[1] > 0.04 and not _masked(face, line[0])]
     seen = turned(np.concatenate([points for points, _, _ in lines]), face.pose, 0.1)
     parts = np.split(canvas.fixed(seen), np.cumsum([len(points) for points, _, _ in lines])[:-1])
     for part, (_, strength, width) in zip(parts, lines, strict=True):
@@ -80,27 +85,37 @@ def _folds(canvas: Canvas, face: Face) -> np.ndarray:
     return cv2.GaussianBlur(pixels, (0, 0), 0.07 * canvas.scale).astype(np.float32) / 255
 
 
+def _masked(face: Face, points) -> bool:
+    """Whether a fold lies under a mask."""
+    return face.scene.occlusion == "mask" and min(y for _, y in points) > 0.5
+
+
 def _fold_lines(face: Face) -> Iterator[tuple[list[tuple[float, float]], float, float]]:
     """(points, strength, width) of every fold."""
     a, p = face.actions, face.person
     raised, jaw = a.inner_brow_raise + 0.8 * a.outer_brow_raise, chin_drop(face)
     for y in (-1.15, -1.4, -1.65):
         yield [(-1.1, y + 0.06), (-0.5, y - 0.04), (0.5, y - 0.04), (1.1, y + 0.06)], 0.3 * p.age + 0.3 * raised, 0.06
-    yield [(-0.45, 0.12), (0.0, 0.02), (0.45, 0.12)], 0.8 * a.nose_wrinkle, 0.07
+    for y in (-0.05, 0.13, 0.31):
+        yield [(-0.4, y + 0.12), (0.0, y), (0.4, y + 0.12)], 0.7 * a.nose_wrinkle, 0.06
     yield [(-0.3, p.chin - 0.3 + jaw), (0.0, p.chin - 0.4 + jaw), (0.3, p.chin - 0.3 + jaw)], 0.5 * a.chin_raise, 0.1
     for side in SIDES:
         x, y = mouth_corner(face, side)
         fold = (
-            0.12
-            + 0.35 * p.age
-            + 0.55 * a.corner_pull
-            + 0.6 * a.nose_wrinkle
-            + 0.5 * a.upper_lip_raise
-            + 0.2 * a.corner_depress
+            0.1
+            + 0.3 * p.age
+            + 0.4 * a.corner_pull
+            + 0.3 * a.nose_wrinkle
+            + 0.2 * a.upper_lip_raise
+            + 0.15 * a.corner_depress
         )
         raise_ = 0.12 * a.nose_wrinkle
-        nasolabial = [(0.52, p.nose_length - 0.12 - raise_), (0.85, p.nose_length + 0.35), (abs(x) + 0.22, y - 0.12)]
-        yield [(side * u, v) for u, v in nasolabial], fold, 0.1
+        nasolabial = [
+            (0.52, p.nose_length - 0.12 - raise_),
+            (0.9, p.nose_length + 0.3 - raise_),
+            (side * x + 0.26, y - 0.12),
+        ]
+        yield [(side * u, v) for u, v in nasolabial], min(fold, 0.6), 0.09
         yield [(side * 0.16, -0.62), (side * 0.13, -0.15)], 0.9 * a.brow_lower + 0.2 * p.age, 0.07
         yield (
             [(side * 0.6, 0.38), (side * 1.0, 0.5), (side * 1.45, 0.36)],
@@ -109,7 +124,7 @@ def _fold_lines(face: Face) -> Iterator[tuple[list[tuple[float, float]], float, 
         )
         yield [(side * 0.55, -0.2), (side * 1.0, -0.36), (side * 1.5, -0.15)], 0.45, 0.05
         yield [(side * 0.42, p.nose_length - 0.15), (side * 0.5, p.nose_length + 0.12)], 0.5, 0.08
-        marionette = 0.25 * p.age + 0.6 * a.corner_depress + (0.9 * a.dimple if side == face.pose.side else 0.0)
+        marionette = 0.25 * p.age + 0.4 * a.corner_depress + (0.9 * a.dimple if side == face.pose.side else 0.0)
         yield [(x + side * 0.06, y - 0.1), (x + side * 0.12, y + 0.25)], marionette, 0.09
         for k in (-1, 0, 1):
             yield (
@@ -150,7 +165,7 @@ def _twelfth_power(x: np.ndarray) -> np.ndarray:
 
 def _skin_texture(face: Face, rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     """Blotches and pores, float32 (H, W) about 1; more with age."""
-    depth = 0.015 + 0.045 * face.person.age
+    depth = 0.012 + 0.03 * face.person.age
     coarse = cv2.resize(rng.normal(0, depth, (10, 10)).astype(np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC)
     fine = cv2.resize(rng.normal(0, depth, (60, 60)).astype(np.float32), shape[::-1], interpolation=cv2.INTER_LINEAR)
     return 1 + coarse + fine

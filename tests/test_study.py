@@ -1,0 +1,71 @@
+"""Studies: what has a record is not run again, what was not run is said, and the table holds what the runs gave."""
+
+import json
+
+import pytest
+
+from edgefer.errors import InputRejected, UsageError
+from train import models, recipe, study
+
+SMALL = {"epochs": 1, "input_size": 32, "batch_size": 16}
+
+
+@pytest.fixture
+def small_study(tmp_path, monkeypatch) -> str:
+    (tmp_path / "studies").mkdir()
+    rows = {
+        "teacher": {"set": {"targets": "majority"}, "published": "88.97"},
+        "pupil": {"set": {"ldg_share": 1.0}, "ldg": ["teacher"]},
+    }
+    text = json.dumps(
+        {"title": "Small", "about": "A test.", "recipe": "efficientface", "set": SMALL, "seeds": [0], "rows": rows}
+    )
+    (tmp_path / "studies/small.yaml").write_text(text)
+    monkeypatch.setattr(study, "FOLDER", tmp_path / "studies")
+    return "small"
+
+
+def test_a_study_is_run_once_and_rendered(small_study, small_ferplus, tmp_path, monkeypatch):
+    records = tmp_path / "docs/results"
+    assert "not run" in study.table(small_study, records)
+    study.run(small_study, str(small_ferplus), tmp_path / "runs", records)
+    runs = json.loads((records / "small.json").read_text())["runs"]
+    assert [(r["row"], r["seed"]) for r in runs] == [("teacher", 0), ("pupil", 0)]
+    assert runs[1]["ldg"][0]["training"]["recipe"]["targets"] == "majority"
+    assert runs[0]["faces"] == 24
+    monkeypatch.setattr(study.subprocess, "run", lambda *_, **__: pytest.fail("ran again"))
+    study.run(small_study, str(small_ferplus), tmp_path / "runs", records)
+    page = study.render(records)
+    assert f"| teacher | {100 * runs[0]['accuracy']:.2f} [" in page
+    assert "88.97" in page
+    assert "not run" not in page
+
+
+def test_mean_and_range_over_the_seeds():
+    runs = [{"accuracy": a, "faces": 1000, "macro_recall": m} for a, m in ((0.80, 0.5), (0.84, 0.7))]
+    cells = study._figures(runs).split(" | ")
+    assert cells[0].startswith("82.00 [79.5")
+    assert cells[1:] == ["2", "80.00–84.00", "60.0"]
+
+
+@pytest.mark.parametrize("name", study.names())
+def test_shipped_studies_are_recipes_that_build(name):
+    loaded = study.load(name)
+    for row in loaded.rows.values():
+        overrides = [f"{k}={json.dumps(v)}" for k, v in {**loaded.set, **row.set}.items()]
+        chosen = recipe.load(row.recipe or loaded.recipe, overrides)
+        models.build(chosen.system, 8, chosen.channels, chosen.options)
+        assert set(row.ldg) <= set(loaded.rows)
+        assert bool(row.ldg) == (chosen.ldg_share > 0)
+
+
+def test_wrong_studies_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "FOLDER", tmp_path)
+    with pytest.raises(UsageError, match="unknown study 'x'"):
+        study.load("x")
+    (tmp_path / "x.yaml").write_text("title: x\nabout: x\nrows: {a: {colour: red}}\n")
+    with pytest.raises(InputRejected, match=r"row 'a': unknown fields colour"):
+        study.load("x")
+    (tmp_path / "x.yaml").write_text("just words")
+    with pytest.raises(InputRejected, match="is not a study"):
+        study.load("x")
