@@ -1,4 +1,4 @@
-"""What covers a part of the face: glasses, a hand, a surgical mask. ``Scene.cover`` decides their shape; nothing is drawn at random."""
+"""What covers a part of the face: glasses, a hand, a surgical mask. ``Scene.cover`` alone decides their shape."""
 
 import numpy as np
 

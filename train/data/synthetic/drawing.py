@@ -24,7 +24,7 @@ from train.data.synthetic.geometry import (
 from train.data.synthetic.hair import draw_back_hair, draw_front_hair
 from train.data.synthetic.shading import shade
 
-TOOTH = 0.36
+TOOTH = 0.32
 """Height of the upper teeth in face units."""
 
 
@@ -61,7 +61,7 @@ def _draw_skin(canvas: Canvas, face: Face) -> None:
     nostrils = [(side * 0.2, person.nose_length + 0.14 - 0.05 * face.actions.nose_wrinkle) for side in SIDES]
     for nostril, seen in zip(turned(nostrils, pose, 0.5), SIDES, strict=True):
         if seen * pose.yaw < 0.5:
-            canvas.dot(nostril, 0.085, tinted(person.skin, 0.35, 0.28, 0.28))
+            canvas.dot(nostril, 0.085, tinted(person.skin, 0.45, 0.38, 0.38))
 
 
 def _draw_beard(canvas: Canvas, face: Face) -> None:
@@ -91,14 +91,14 @@ def _draw_eye(canvas: Canvas, face: Face, side: int, light: float) -> None:
     skin = tinted(person.skin, light)
     outline = turned(eye.outline, pose)
     white = canvas.patch(outline)
-    white.pixels[:] = rgba((200 * min(1.0, light + 0.1),) * 3)
+    white.pixels[:] = rgba((225 * min(1.0, light + 0.1),) * 3)
     centre = turned([eye.centre + np.array(pose.gaze) * [0.45, 0.2]], pose)[0]
     iris = 0.26
     white.dot(centre, iris, tinted(person.iris, 0.4))
     white.dot(centre, 0.8 * iris, tinted(person.iris, 0.8 * light))
     white.dot(centre, 0.5 * iris, (12, 10, 10))
     white.dot(centre + [0.08 * np.sign(face.scene.light[0]), -0.09], 0.045, (215, 215, 215))
-    white.line(turned(eye.upper + [0, 0.05], pose), (70 * light,) * 3, 0.06)  # the lid's shadow
+    white.line(turned(eye.upper + [0, 0.05], pose), (80 * light,) * 3, 0.05)  # the lid's shadow
     white.keep_inside(outline)
     canvas.blend(white)
     if facing(eye.centre[None], pose)[0] < 0.3:
@@ -109,12 +109,13 @@ def _draw_eye(canvas: Canvas, face: Face, side: int, light: float) -> None:
 
 
 def _draw_mouth(canvas: Canvas, face: Face, light: float) -> None:
-    mouth, a, pose = mouth_shape(face), face.actions, face.pose
+    mouth, pose = mouth_shape(face), face.pose
     lip = tinted(
-        face.person.skin, *(f * light for f in (0.8 - 0.1 * face.person.makeup, 0.6 - 0.2 * face.person.makeup, 0.58))
+        face.person.skin,
+        *(f * light for f in (0.92 - 0.1 * face.person.makeup, 0.76 - 0.25 * face.person.makeup, 0.74)),
     )
-    canvas.fill(turned(np.concatenate([mouth.top, mouth.upper[::-1]]), pose, 0.15), tinted(lip, 0.86))
-    canvas.fill(turned(np.concatenate([mouth.lower, mouth.bottom[::-1]]), pose, 0.15), tinted(lip, 1.08))
+    canvas.fill(turned(np.concatenate([mouth.top, mouth.upper[::-1]]), pose, 0.15), tinted(lip, 0.9))
+    canvas.fill(turned(np.concatenate([mouth.lower, mouth.bottom[::-1]]), pose, 0.15), tinted(lip, 1.05))
     inside = turned(np.concatenate([mouth.upper, mouth.lower[::-1]]), pose, 0.1)
     opening = float((mouth.lower - mouth.upper)[:, 1].max())
     canvas.fill(inside, (38 * light, 14 * light, 14 * light))
@@ -124,16 +125,16 @@ def _draw_mouth(canvas: Canvas, face: Face, light: float) -> None:
         canvas.fill(turned(np.concatenate([tongue, (mouth.lower * [0.55, 1])[::-1]]), pose), flesh)
     if opening > 0.12:
         _draw_teeth(canvas, mouth, face, light, opening)
-    canvas.line(turned(mouth.upper, pose, 0.15), tinted(lip, 0.35), 0.045)
+    canvas.line(turned(mouth.upper, pose, 0.15), tinted(lip, 0.45), 0.045)
 
 
 def _draw_teeth(canvas: Canvas, mouth: Mouth, face: Face, light: float, opening: float) -> None:
     """Both rows, as far as the lips are drawn off them: a jaw that only drops leaves the mouth dark."""
     a, pose = face.actions, face.pose
-    bared = min(1.0, a.upper_lip_raise + a.corner_pull + 0.5 * a.lip_stretch) * max(0.0, 1 - 2 * a.pucker)
+    bared = min(1.0, a.upper_lip_raise + a.corner_pull + 0.9 * a.lip_stretch) * max(0.0, 1 - 2 * a.pucker)
     narrow = np.array([0.9, 1.0])
     gap = (mouth.lower - mouth.upper)[:, 1:]
-    ivory = tinted((228, 222, 210), min(1.0, 0.05 + 0.95 * light))
+    ivory = tinted((220, 214, 203), min(1.0, 0.05 + 0.95 * light))
     row = TOOTH * bared * (1 - ARC**4)[:, None]
     upper = mouth.upper + np.minimum(gap, row) * [[0, 1]]
     below = np.minimum(np.maximum(0.9 * gap - TOOTH, 0), 0.6 * TOOTH * min(1.0, a.lip_stretch + 0.5 * a.nose_wrinkle))

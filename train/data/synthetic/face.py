@@ -1,4 +1,4 @@
-"""What a face is: Action Units, identity, pose, scene and the label distribution they were drawn for. Knows nothing of pixels."""
+"""What a face is: expression, identity, pose, scene and the label distribution they stand for. Knows nothing of pixels."""
 
 from dataclasses import dataclass
 

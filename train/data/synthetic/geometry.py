@@ -1,12 +1,13 @@
 """Where the parts of a face lie, in face units, for its Action Units and pose. Knows nothing of light and pixels."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from train.data.synthetic.face import Face, Pose
 
-HEAD = np.array([2.7, 4.2, 2.4])
+HEAD = (2.7, 4.2, 2.4)
 """Half axes of the ellipsoid that stands for the head."""
 HEAD_Y = 0.4
 SIDES = (-1, 1)
@@ -26,39 +27,40 @@ def turned(points, pose: Pose, lift: float | np.ndarray = 0.0) -> np.ndarray:
 
     What turns beyond the head's horizon stays on it.
     """
-    points = np.asarray(points, np.float64).reshape(-1, 2)
-    solid = np.column_stack([points, _depth(points) + lift])
-    shown, horizon = _horizon(points, pose)
-    seen, unbowed = rotated(solid, pose), rotated(solid, Pose(pose.yaw, 0.0, 0.0, (0.0, 0.0), 1))
-    beyond = horizon + lift * np.sin(pose.yaw) + seen[:, 0] - unbowed[:, 0]
-    seen[:, 0] = np.where(shown > 0, seen[:, 0], beyond)
+    x, y = np.asarray(points, np.float64).reshape(-1, 2).T
+    row = np.maximum(0.05, 1 - ((y - HEAD_Y) / HEAD[1]) ** 2)
+    depth = np.sqrt(np.maximum(0.05, row - (x / HEAD[0]) ** 2))
+    z = HEAD[2] * depth + lift - EYE_DEPTH
+    seen = np.empty((len(x), 2))
+    cosine, sine = math.cos(pose.yaw), math.sin(pose.yaw)
+    up, bow = math.cos(pose.pitch), math.sin(pose.pitch)
+    seen[:, 0] = x * cosine + (z * up - y * bow) * sine
+    seen[:, 1] = y * up + z * bow
+    beyond = cosine * depth * HEAD[0] ** 2 <= sine * HEAD[2] * x
+    if beyond.any():
+        horizon = (
+            math.copysign(reach(pose), sine) * np.sqrt(row) - EYE_DEPTH * sine + (z * (up - 1) - y * bow + lift) * sine
+        )
+        seen[beyond, 0] = horizon[beyond]
     return seen
 
 
 def facing(points: np.ndarray, pose: Pose) -> np.ndarray:
-    """How much of its width a part of the smooth head at frontal points (N, 2) shows: 1 in front, 0 at the horizon."""
-    return np.clip(_horizon(points, pose)[0], 0, 1)
-
-
-def _horizon(points: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
-    """Of the ellipsoid: the share of width that shows at each point, and x of the horizon at the point's height."""
-    cosine, sine = np.cos(pose.yaw), np.sin(pose.yaw)
-    row = np.sqrt(np.maximum(0.05, 1 - ((points[:, 1] - HEAD_Y) / HEAD[1]) ** 2))
-    shown = cosine - sine * (HEAD[2] / HEAD[0]) * points[:, 0] / HEAD[0] / (_depth(points) / HEAD[2])
-    return shown, np.sign(sine) * reach(pose) * row - EYE_DEPTH * sine
+    """How much of its width a part of the smooth head at frontal points (N, 2) shows: 1 in front, 0 beyond the horizon."""
+    slope = HEAD[2] ** 2 * points[:, 0] / HEAD[0] ** 2 / _depth(points)
+    return np.clip(math.cos(pose.yaw) - math.sin(pose.yaw) * slope, 0, 1)
 
 
 def reach(pose: Pose) -> float:
     """Half the width at which the ellipsoid shows."""
-    return float(np.hypot(HEAD[0] * np.cos(pose.yaw), HEAD[2] * np.sin(pose.yaw)))
+    return math.hypot(HEAD[0] * math.cos(pose.yaw), HEAD[2] * math.sin(pose.yaw))
 
 
 def rotated(points, pose: Pose) -> np.ndarray:
     """Points (N, 3) as seen, (N, 2), when the head bows, then turns; the point between the eyes stays where it is."""
-    x, y, z = np.asarray(points, np.float64).reshape(-1, 3).T
-    z = z - EYE_DEPTH
-    down, towards = y * np.cos(pose.pitch) + z * np.sin(pose.pitch), z * np.cos(pose.pitch) - y * np.sin(pose.pitch)
-    return np.column_stack([x * np.cos(pose.yaw) + towards * np.sin(pose.yaw), down])
+    cosine, sine, up, bow = math.cos(pose.yaw), math.sin(pose.yaw), math.cos(pose.pitch), math.sin(pose.pitch)
+    matrix = np.array([[cosine, 0.0], [-bow * sine, up], [up * sine, bow]])
+    return (np.asarray(points, np.float64).reshape(-1, 3) - [0, 0, EYE_DEPTH]) @ matrix
 
 
 def landmarks(face: Face) -> np.ndarray:
@@ -93,9 +95,9 @@ class Eye:
 
 def eye_shape(face: Face, side: int) -> Eye:
     a, person = face.actions, face.person
-    open_ = (1 + 0.8 * a.lid_raise - 0.45 * a.lid_tighten - 0.25 * a.cheek_raise) * max(0.0, 1 - 1.1 * a.eyes_close)
+    open_ = (1 + 0.95 * a.lid_raise - 0.45 * a.lid_tighten - 0.25 * a.cheek_raise) * max(0.0, 1 - 1.1 * a.eyes_close)
     upper = person.eye_open * max(open_, 0.04)
-    lower = 0.65 * person.eye_open * max(0.05, 1 + 0.25 * a.lid_raise - 0.5 * a.lid_tighten - 0.6 * a.cheek_raise)
+    lower = 0.65 * person.eye_open * max(0.05, 1 + 0.4 * a.lid_raise - 0.5 * a.lid_tighten - 0.6 * a.cheek_raise)
     lower *= 1 - 0.4 * min(a.eyes_close, 1)
     x = side * (1 + person.eye_width * ARC)
     tilt = -person.slant * ARC
@@ -113,11 +115,11 @@ def brow_outline(face: Face, side: int) -> np.ndarray:
     a, person = face.actions, face.person
     base = -person.brow_height
     inner = (
-        0.42 - 0.18 * a.brow_lower,
-        base + 0.05 + person.brow_tilt - 0.42 * a.inner_brow_raise + 0.42 * a.brow_lower + 0.12 * a.nose_wrinkle,
+        0.42 - 0.2 * a.brow_lower,
+        base + 0.05 + person.brow_tilt - 0.42 * a.inner_brow_raise + 0.46 * a.brow_lower + 0.12 * a.nose_wrinkle,
     )
-    peak = (1.15, base - 0.1 - 0.1 * a.inner_brow_raise - 0.36 * a.outer_brow_raise + 0.28 * a.brow_lower)
-    outer = (1.68, base + 0.1 - 0.3 * a.outer_brow_raise + 0.1 * a.inner_brow_raise + 0.08 * a.brow_lower)
+    peak = (1.15, base - 0.1 - 0.1 * a.inner_brow_raise - 0.36 * a.outer_brow_raise + 0.27 * a.brow_lower)
+    outer = (1.68, base + 0.1 - 0.3 * a.outer_brow_raise + 0.1 * a.inner_brow_raise + 0.04 * a.brow_lower)
     sceptical = -0.24 if face.pose.side == side else 0.1  # one brow up, one down, as goes with a one-sided mouth
     inner, peak = (inner[0], inner[1] + 0.3 * sceptical * a.dimple), (peak[0], peak[1] + sceptical * a.dimple)
     t = np.linspace(0, 1, 9)[:, None]
@@ -143,7 +145,14 @@ def mouth_corner(face: Face, side: int) -> tuple[float, float]:
     one_sided = a.dimple if side == face.pose.side else 0.0
     x = person.mouth_width + 0.34 * a.corner_pull + 0.26 * a.lip_stretch + 0.12 * one_sided
     x -= 0.34 * a.pucker + 0.14 * a.jaw_drop * (1 - min(1, a.lip_stretch + a.corner_pull))
-    y = person.mouth_y + person.mouth_droop - 0.25 * a.corner_pull + 0.22 * a.corner_depress - 0.3 * one_sided
+    y = (
+        person.mouth_y
+        + person.mouth_droop
+        - 0.25 * a.corner_pull
+        + 0.22 * a.corner_depress
+        - 0.22 * one_sided
+        + 0.08 * (a.dimple - one_sided)
+    )
     return side * x + 0.1 * face.pose.side * a.dimple, y + 0.4 * a.jaw_drop + 0.1 * a.lip_stretch
 
 
@@ -218,8 +227,7 @@ def edge_rib(face: Face) -> np.ndarray:
     half = [(0.0, -3.1, 1.5), (1.1, -2.85, 1.3), (1.8, -2.1, 1.0), (p.width, -0.9, 0.8), (p.width * 1.01, 0.3, 0.7)]
     half += [(p.width * 0.97, 1.2, 0.7), (p.width * p.jaw, 2.3 + low, 0.8), (p.width * p.jaw * 0.62, chin - 0.32, 1.5)]
     half += [(0.4, chin - 0.02, 1.9), (0.0, chin, 1.95)]
-    outline = smooth3(np.array(half))
-    return outline
+    return smooth3(np.array(half))
 
 
 def ear_rib(face: Face) -> list[tuple[float, float, float]]:

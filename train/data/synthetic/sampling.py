@@ -40,7 +40,7 @@ def sampled(request: Request, rows: Sequence[int]) -> Iterator[tuple[Face, np.ra
     for i in rows:
         rng = np.random.default_rng([request.seed, i, 0])
         face = sample(_label(request, i), rng)
-        yield _conditioned(face, request.conditions, np.random.default_rng([request.seed, i, 3])), rng
+        yield conditioned(face, request.conditions, np.random.default_rng([request.seed, i, 3])), rng
 
 
 def _label(request: Request, i: int) -> int:
@@ -50,7 +50,7 @@ def _label(request: Request, i: int) -> int:
     return int(np.random.default_rng([request.seed, i // classes, 1]).permutation(classes)[i % classes])
 
 
-def _conditioned(face: Face, conditions: Conditions, rng: np.random.Generator) -> Face:
+def conditioned(face: Face, conditions: Conditions, rng: np.random.Generator) -> Face:
     """The same face, turned and covered as asked for; the light, the person and the expression stay."""
     pose, scene = face.pose, face.scene
     for name in ("yaw", "pitch"):

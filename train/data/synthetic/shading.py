@@ -36,22 +36,33 @@ def _bumps(face: Face) -> np.ndarray:
 
 def _hollows(face: Face) -> np.ndarray:
     """Where light hardly reaches, rows as in ``_bumps``; the amplitude is the share of light lost."""
-    p, jaw = face.person, chin_drop(face)
-    rows = []
-    if face.scene.occlusion != "mask":
-        rows += [
-            (0.0, p.nose_length + 0.28, 0.32, 0.1, 0.35, 0.3),
-            (0.0, p.mouth_y + 0.55 + jaw, 0.4, 0.1, 0.18, 0.1),
-            (0.0, p.mouth_y - 0.35, 0.08, 0.2, 0.1, 0.2),
-        ]
+    a, p = face.actions, face.person
+    rows = [(0.0, -1.3, 0.8, 0.3, min(0.2 * a.brow_lower + 0.06 * a.inner_brow_raise, 0.3), 0.0)]
+    rows += [(0.0, -0.35, 0.3, 0.35, 0.1 * a.brow_lower, 0.1)]
     for side in SIDES:
         rows += [
-            (side * 0.95, -0.12, 0.5, 0.22, 0.32, 0.0),
-            (side * 0.52, 0.02, 0.16, 0.2, 0.25, 0.0),
+            (side * 0.95, -0.12, 0.5, 0.22, 0.3, 0.0),
+            (side * 0.52, 0.02, 0.16, 0.2, 0.22, 0.0),
             (side * 1.0, 0.32, 0.4, 0.12, 0.1 + 0.15 * p.age, 0.0),
             (side * p.width, 1.2, 0.35, 1.5, 0.25, -1.0),
         ]
-    return np.array(rows)
+    return np.array(rows + ([] if face.scene.occlusion == "mask" else list(_lower_hollows(face))))
+
+
+def _lower_hollows(face: Face) -> Iterator[tuple[float, ...]]:
+    """Under the nose and the lip, beside a mouth that is drawn up or aside, and in the furrow that a raised lip pushes up."""
+    a, p, jaw = face.actions, face.person, chin_drop(face)
+    yield 0.0, p.nose_length + 0.26, 0.3, 0.09, 0.2, 0.3
+    yield 0.0, p.mouth_y + 0.55 + jaw, 0.4, 0.1, 0.18 + 0.15 * a.chin_raise, 0.1
+    yield 0.0, p.mouth_y - 0.35, 0.08, 0.2, 0.08, 0.2
+    furrow = min(
+        0.07 * a.nose_wrinkle + 0.05 * a.upper_lip_raise + 0.06 * a.lip_stretch + 0.06 * a.corner_depress, 0.18
+    )
+    for side in SIDES:
+        x, y = mouth_corner(face, side)
+        drawn = a.corner_pull + (0.4 * a.dimple if side == face.pose.side else 0.0)
+        yield x + side * 0.22, y - 0.12, 0.26, 0.34, 0.26 * min(drawn, 1.2), 0.0
+        yield side * 0.82, (p.nose_length + y) / 2 - 0.1, 0.24, 0.5, furrow, 0.0
 
 
 def _gaussians(rows: np.ndarray, face: Face, axes: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -116,7 +127,7 @@ def _fold_lines(face: Face) -> Iterator[tuple[list[tuple[float, float]], float, 
             (side * x + 0.26, y - 0.12),
         ]
         yield [(side * u, v) for u, v in nasolabial], min(fold, 0.6), 0.09
-        yield [(side * 0.16, -0.62), (side * 0.13, -0.15)], 0.9 * a.brow_lower + 0.2 * p.age, 0.07
+        yield [(side * 0.16, -0.62), (side * 0.13, -0.15)], 0.7 * a.brow_lower + 0.2 * p.age, 0.07
         yield (
             [(side * 0.6, 0.38), (side * 1.0, 0.5), (side * 1.45, 0.36)],
             0.25 * p.age + 0.4 * a.cheek_raise + 0.3 * a.lid_tighten,
