@@ -5,6 +5,7 @@ import sys
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from edgefer.errors import exit_with
@@ -13,8 +14,11 @@ from train.models import SYSTEMS, efficiency, paper_network
 
 
 def macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
-    """Multiply–accumulates of one forward pass of ``input_shape``: convolutions and matrix products, nothing else."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    """Multiply–accumulates of one forward pass of ``input_shape``: convolutions and matrix products, nothing else.
+
+    Gradients stay on and attention is plain: torch's fused forms of it are unknown to the counter, which would leave it out.
+    """
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         network.eval()(torch.zeros(input_shape))
     return counter.get_total_flops() // 2  # it counts a multiplication and an addition each
 
