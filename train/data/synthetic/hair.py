@@ -52,18 +52,22 @@ def draw_front_hair(canvas: Canvas, face: Face, rng: np.random.Generator) -> Non
 
 
 def _hairline(face: Face, line: float, part: float) -> np.ndarray:
-    """From the image's left to its right; what lies beyond the horizon follows the profile."""
+    """From the image's left to its right."""
     hat = face.person.style == "hat"
     temple = {"short": 0.1, "hat": -0.9}.get(face.person.style, 1.3)
     edge = face.person.width * (1.1 if hat else 1.04)
     side = [(edge, temple, 0.3), (edge * 0.9, -0.7, 1.0), (1.3, line + 0.25, 1.9)]
     points = np.array([(-x, y, z) for x, y, z in side] + [(part, line - (0 if hat else 0.25), 2.2)] + side[::-1])
-    seen = rotated(points, face.pose)
-    if face.pose.yaw > 0:
-        seen[:, 0] = np.maximum.accumulate(seen[:, 0])
-    else:
-        seen[::-1, 0] = np.minimum.accumulate(seen[::-1, 0])
-    return seen
+    return _visible(rotated(points, face.pose), face.pose.yaw)
+
+
+def _visible(seen: np.ndarray, yaw: float) -> np.ndarray:
+    """The line with the points that hide behind the profile moved onto the last one that shows."""
+    if yaw < 0:
+        return _visible(seen[::-1] * [-1, 1], -yaw)[::-1] * [-1, 1]
+    furthest = np.maximum.accumulate(seen[:, 0])
+    shows = np.where(seen[:, 0] >= furthest, np.arange(len(seen)), 0)
+    return seen[np.maximum.accumulate(shows)]
 
 
 def _crown(face: Face) -> np.ndarray:
