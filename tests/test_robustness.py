@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgefer.spec import FERPLUS_LABELS
-from train.data import ferplus, synthetic
+from train.data import FaceSet, ferplus, synthetic
 from train.evaluate import Subject, robustness, score, table
 
 
@@ -22,6 +22,12 @@ def grey_levels(crops: np.ndarray) -> np.ndarray:
 @pytest.fixture
 def judged(shipped) -> Subject:
     return Subject("grey levels", shipped[1], grey_levels)
+
+
+@pytest.fixture
+def people() -> FaceSet:
+    """The first sixteen synthetic faces that conditions are judged on."""
+    return synthetic.faces(16, robustness.CONDITION_SEED, ferplus.SIDE)
 
 
 @pytest.fixture
@@ -97,12 +103,13 @@ def test_occlusion_is_paired_with_the_clean_answers(judged, small_ferplus):
     json.dumps(rows, allow_nan=False)
 
 
-def test_conditions_ask_for_exact_faces(judged, monkeypatch):
+def test_conditions_ask_for_exact_faces(judged, people, monkeypatch):
     asked = []
 
     def drawn(n, seed=0, size=64, shares=None, yaw=None, pitch=None, occlusion=None):
         asked.append((yaw, pitch, occlusion))
-        return SimpleNamespace(faces=synthetic.faces(n, seed, size))
+        assert (n, seed, size) == (16, robustness.CONDITION_SEED, ferplus.SIDE)
+        return SimpleNamespace(faces=people)
 
     monkeypatch.setattr(synthetic, "drawn", drawn, raising=False)
     rows = robustness.conditions(judged, 16)
@@ -130,27 +137,22 @@ def _result() -> dict:
     return {**score(np.eye(8), np.arange(8), FERPLUS_LABELS), "protocol": "by hand"}
 
 
-def test_seven_classes_see_no_contempt(judged, monkeypatch):
-    def drawn(n, seed, size, **_):
-        return SimpleNamespace(faces=synthetic.faces(n, seed, size))
-
-    monkeypatch.setattr(synthetic, "drawn", drawn, raising=False)
+def test_seven_classes_see_no_contempt(judged, people, monkeypatch):
+    monkeypatch.setattr(synthetic, "drawn", lambda *_, **__: SimpleNamespace(faces=people), raising=False)
     spec = replace(judged.spec, labels=FERPLUS_LABELS[:7])
     seven = Subject("grey levels", spec, lambda crops: grey_levels(crops)[:, :7])
     assert {row["n"] for row in robustness.conditions(seven, 16)} == {14}
 
 
-def test_conditions_are_paired_person_by_person(judged, monkeypatch):
-    def drawn(n, seed, size, yaw, occlusion, **_):
-        shown = synthetic.faces(n, seed, size)
-        shown.images[:] = (40 + 25 * shown.labels)[:, None, None]
-        shown.images[: 4 * (yaw == (45, 60))] = 0  # the classifier calls black neutral, whatever was shown
-        return SimpleNamespace(faces=shown)
+def test_conditions_are_paired_person_by_person(judged, people, monkeypatch):
+    def drawn(*_, yaw, **__):
+        people.images[:] = (40 + 25 * people.labels)[:, None, None]
+        people.images[: 4 * (yaw == (45, 60))] = 0  # the classifier calls black neutral, whatever was shown
+        return SimpleNamespace(faces=people)
 
     monkeypatch.setattr(synthetic, "drawn", drawn, raising=False)
     rows = {row["name"]: row for row in robustness.conditions(judged, 16)}
-    labels = synthetic.faces(4, robustness.CONDITION_SEED, 48).labels
-    lost = int((labels != 0).sum())
+    lost = int((people.labels[:4] != 0).sum())
     turned = rows["turned above 45°"]
     assert (turned["accuracy_reference"], turned["accuracy"]) == (1.0, 1 - lost / 16)
     assert turned["drop_points"] == pytest.approx(100 * lost / 16)

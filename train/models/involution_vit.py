@@ -206,6 +206,10 @@ class InvolutionViT(nn.Module):
         fused = self.fusion(torch.cat([stages, patches], dim=1))
         return self.classifier(fused.mean([2, 3]))
 
+    def cam_layer(self) -> nn.Module:
+        """Where class-activation maps are taken: both branches' joint map."""
+        return self.fusion
+
 
 def _conv_bn_relu(inp: int, out: int, kernel: int, stride: int = 1) -> nn.Sequential:
     convolution = nn.Conv2d(inp, out, kernel, stride, padding=kernel // 2, bias=False)

@@ -47,7 +47,7 @@ def _draw_hand(canvas: Canvas, face: Face, light: float) -> None:
     """Four fingers on a cheek, over the mouth, or against the forehead."""
     place, across, reach, spread = face.scene.cover
     side, skin = face.pose.side, tinted(face.person.skin, light)
-    tip = np.array([side * (0.2 + 1.6 * across), 1.2 + 1.2 * reach])
+    tip = np.array([side * (0.1 + 1.3 * across), 1.0 + 1.1 * reach])
     if place < 0.25:
         tip = np.array([side * (0.4 + 0.9 * across), -1.5 + 0.5 * reach])
     root = np.array([side * (2.9 + across), 2.6]) if place < 0.25 else np.array([side * (1.0 + 1.4 * spread), 4.4])
@@ -98,7 +98,7 @@ def _edge(half, lift: np.ndarray, face: Face) -> np.ndarray:
 def _draw_pleats(canvas: Canvas, face: Face, light: float) -> None:
     """Level folds across the middle, which no mouth looks like, and the hem."""
     upper, lower = _mask_edges(face)
-    colour = tinted(MASKS[int(face.scene.cover[0] * len(MASKS))], 0.72 * light)
+    colour = tinted(MASKS[int(face.scene.cover[0] * len(MASKS))], 0.6 * light)
     for y in (1.15, 1.55, 1.95):
-        canvas.line(turned([(x, y) for x in np.linspace(-1.1, 1.1, 7)], face.pose, MASK_LIFT), colour, 0.05)
+        canvas.line(turned([(x, y) for x in np.linspace(-0.9, 0.9, 7)], face.pose, MASK_LIFT), colour, 0.05)
     canvas.line(np.concatenate([upper, lower[::-1]]), colour, 0.05, closed=True)

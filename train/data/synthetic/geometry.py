@@ -145,14 +145,8 @@ def mouth_corner(face: Face, side: int) -> tuple[float, float]:
     one_sided = a.dimple if side == face.pose.side else 0.0
     x = person.mouth_width + 0.34 * a.corner_pull + 0.26 * a.lip_stretch + 0.12 * one_sided
     x -= 0.34 * a.pucker + 0.14 * a.jaw_drop * (1 - min(1, a.lip_stretch + a.corner_pull))
-    y = (
-        person.mouth_y
-        + person.mouth_droop
-        - 0.25 * a.corner_pull
-        + 0.22 * a.corner_depress
-        - 0.22 * one_sided
-        + 0.08 * (a.dimple - one_sided)
-    )
+    y = person.mouth_y + person.mouth_droop - 0.25 * a.corner_pull + 0.22 * a.corner_depress
+    y += 0.08 * (a.dimple - one_sided) - 0.22 * one_sided
     return side * x + 0.1 * face.pose.side * a.dimple, y + 0.4 * a.jaw_drop + 0.1 * a.lip_stretch
 
 

@@ -12,19 +12,20 @@ BACK = -0.5
 LENGTH = 1.3
 
 
-def _skull(face: Face) -> tuple[float, float]:
-    """x of the skull's middle as seen, and how much wider than from the front it shows."""
+def _skull(face: Face, half: float) -> tuple[float, float]:
+    """x of the skull's middle as seen, and by what factor hair that is ``half`` wide from the front shows wider."""
     middle = rotated([(0.0, 0.0, BACK)], face.pose)[0, 0]
-    return float(middle), float(np.hypot(np.cos(face.pose.yaw), LENGTH * np.sin(face.pose.yaw)))
+    seen = np.hypot(half * np.cos(face.pose.yaw), LENGTH * face.person.width * np.sin(face.pose.yaw))
+    return float(middle), float(seen / half)
 
 
 def draw_back_hair(canvas: Canvas, face: Face, rng: np.random.Generator) -> None:
     """What shows behind the face: hair, or the bare skull."""
     person = face.person
-    middle, wider = _skull(face)
     bare = person.style in ("bald", "hat")
     low = {"long": 4.9, "fringe": rng.uniform(1.5, 4.0)}.get(person.style, 0.2 + 1.6 * abs(np.sin(face.pose.yaw)))
     wide = person.width * (rng.uniform(1.1, 1.4) if low > 1.45 and not bare else 1.03 if bare else 1.06)
+    middle, wider = _skull(face, wide)
     half = [(0.0, -3.3 if bare else -3.7), (1.3, -3.1 if bare else -3.5), (2.1, -2.4), (wide * 1.02, -1.0)]
     half += [(wide, 1.0 if low > 1 else 0.0), (wide * 0.95, low), (0.0, low)]
     hair = Canvas(canvas.scale)
@@ -52,24 +53,28 @@ def draw_front_hair(canvas: Canvas, face: Face, rng: np.random.Generator) -> Non
 
 
 def _hairline(face: Face, line: float, part: float) -> np.ndarray:
-    """From the image's left to its right; what lies beyond the horizon follows the profile."""
+    """From the image's left to its right."""
     hat = face.person.style == "hat"
     temple = {"short": 0.1, "hat": -0.9}.get(face.person.style, 1.3)
     edge = face.person.width * (1.1 if hat else 1.04)
     side = [(edge, temple, 0.3), (edge * 0.9, -0.7, 1.0), (1.3, line + 0.25, 1.9)]
     points = np.array([(-x, y, z) for x, y, z in side] + [(part, line - (0 if hat else 0.25), 2.2)] + side[::-1])
-    seen = rotated(points, face.pose)
-    if face.pose.yaw > 0:
-        seen[:, 0] = np.maximum.accumulate(seen[:, 0])
-    else:
-        seen[::-1, 0] = np.minimum.accumulate(seen[::-1, 0])
-    return seen
+    return _visible(rotated(points, face.pose), face.pose.yaw)
+
+
+def _visible(seen: np.ndarray, yaw: float) -> np.ndarray:
+    """The line with the points that hide behind the profile moved onto the last one that shows."""
+    if yaw < 0:
+        return _visible(seen[::-1] * [-1, 1], -yaw)[::-1] * [-1, 1]
+    furthest = np.maximum.accumulate(seen[:, 0])
+    shows = np.where(seen[:, 0] >= furthest, np.arange(len(seen)), 0)
+    return seen[np.maximum.accumulate(shows)]
 
 
 def _crown(face: Face) -> np.ndarray:
     """The upper edge of hair, from the image's right to its left."""
     edge = face.person.width * (1.1 if face.person.style == "hat" else 1.04)
-    middle, wider = _skull(face)
+    middle, wider = _skull(face, edge)
     half = [(edge * 1.06, -1.0), (edge * 0.92, -2.6), (1.1, -3.5)]
     points = np.array(half + [(-x, y) for x, y in half[::-1]]) * [wider, 1] + [middle, 0]
     return points - [0, 0.8 * np.sin(face.pose.pitch)]

@@ -1,6 +1,7 @@
 """Pictures of a face: placed in a crop or a frame, on a backdrop, taken by a camera."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -61,6 +62,7 @@ def crop_matrix(face: Face, size: int) -> np.ndarray:
     return np.column_stack([linear, offset])
 
 
+@cache
 def read_framing() -> list[list[float]]:
     """FER+'s median landmarks, five (x, y) as fractions of the crop's side."""
     return read_json(FRAMING)["landmarks"]

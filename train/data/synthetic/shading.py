@@ -135,7 +135,7 @@ def _fold_lines(face: Face) -> Iterator[tuple[list[tuple[float, float]], float, 
         )
         yield [(side * 0.55, -0.2), (side * 1.0, -0.36), (side * 1.5, -0.15)], 0.45, 0.05
         yield [(side * 0.42, p.nose_length - 0.15), (side * 0.5, p.nose_length + 0.12)], 0.5, 0.08
-        marionette = 0.25 * p.age + 0.4 * a.corner_depress + (0.9 * a.dimple if side == face.pose.side else 0.0)
+        marionette = 0.25 * p.age + 0.4 * a.corner_depress + (0.5 * a.dimple if side == face.pose.side else 0.0)
         yield [(x + side * 0.06, y - 0.1), (x + side * 0.12, y + 0.25)], marionette, 0.09
         for k in (-1, 0, 1):
             yield (
