@@ -27,8 +27,8 @@ from train import models, recipe
 from train.evaluate import engine_probabilities
 from train.graph import DeployedGraph
 
-CROPS, SPREAD, GAIN = 8, 2.0, 0.25
-"""Crops of noise, the standard deviation of a logit over them, and the weight of batch normalisations."""
+CROPS, SPREAD = 8, 2.0
+"""Crops of noise, and the standard deviation of a logit over them."""
 
 
 class Rung(NamedTuple):
@@ -70,14 +70,11 @@ def noise(size: int, channels: int) -> np.ndarray:
 def sensitive(network: nn.Module, size: int, channels: int) -> DeployedGraph:
     """The deployed graph of an untrained network whose probabilities differ between crops of ``noise``.
 
-    Batch normalisations take their statistics from the noise; each logit is shifted and scaled to spread over it. Their gain is
-    a quarter, so that a residual block changes its input little, as a trained one does: sixteen untrained involutions in a row,
-    each a product of its input with itself, would turn a last bit into two hundredths of a probability.
+    Batch normalisations take their statistics from the noise; each logit is shifted and scaled to spread over it.
     """
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the statistics are those of the one batch below
-            nn.init.constant_(module.weight, GAIN)
     x = torch.from_numpy(noise(size, channels)).permute(0, 3, 1, 2).float().sub(128).div(128)
     with torch.no_grad():
         network.train()(x)

@@ -12,7 +12,7 @@ from export import build, rehearse
 from train import models, recipe
 from train.graph import DeployedGraph
 from train.models.__main__ import macs
-from train.models.involution_vit import GROUP_CHANNELS, Involution, InvolutionViT, PatchTransformer
+from train.models.involution_vit import GROUP_CHANNELS, Involution, InvolutionViT, PatchTransformer, RedNet
 
 TINY = {
     "image_size": 32,
@@ -110,6 +110,19 @@ class TestInvolution:
             Involution(24, 3)
         layer = Involution(48, 7)
         assert layer.kernels(torch.randn(2, 48, 4, 4)).shape == (2, 3, 1, 49, 4, 4)
+
+
+def test_rounding_stays_small_through_an_untrained_rednet_50():
+    torch.manual_seed(0)
+    network = RedNet(1)
+    for norm in (m for m in network.modules() if isinstance(m, nn.BatchNorm2d)):
+        norm.momentum = 1.0
+    x = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        network.train()(x)
+        single = network.eval()(x)
+        double = network.double()(x.double())
+    assert (single - double).norm() < 1e-3 * double.norm()
 
 
 class TestTransformer:
