@@ -108,7 +108,7 @@ def drawn(
 def actions(n: int, seed: int = 0) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     """Names, Action Units float32 (n, 18) and labels int64 (n,) of the faces that ``faces(n, seed)`` draws, without drawing."""
     shown = [face for face, _ in sampled(Request(seed), range(n))]
-    units = np.array([astuple(face.actions) for face in shown], np.float32).reshape(n, len(FACS))
+    units = np.array([face.actions.values() for face in shown], np.float32).reshape(n, len(FACS))
     return _names(n), units, np.array([face.label for face in shown], np.int64)
 
 
