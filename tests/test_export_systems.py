@@ -1,5 +1,6 @@
 """Every network goes through every format in fp32 and says there what torch says."""
 
+import copy
 import functools
 
 import numpy as np
@@ -12,7 +13,9 @@ from export import build
 from train import graph, models, recipe
 
 SIZE, CROPS = 32, 4
-TOLERANCE = 1e-5
+TOLERANCE, ROUNDING = 1e-5, 5
+"""Probabilities differ by at most TOLERANCE, or, where untrained weights amplify fp32's rounding (ResNet-50: 6e-5), by ROUNDING
+times what fp32 torch itself differs from fp64 torch. A conversion that changes the network moves them by some 1e-2."""
 ALIGNMENT = Alignment(((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)), {})
 
 
@@ -36,14 +39,18 @@ def crops() -> np.ndarray:
 
 
 @functools.cache
-def sensitive(case: str) -> tuple[torch.nn.Module, ModelSpec, np.ndarray]:
-    """(network, spec, torch's probabilities of the crops) with weights whose answers depend on the input."""
+def sensitive(case: str) -> tuple[torch.nn.Module, ModelSpec, np.ndarray, float]:
+    """(network, spec, torch's probabilities of the crops, allowed difference), with input-sensitive weights."""
     torch.manual_seed(0)
     system, options = form(case)
     network = models.build(system, len(FERPLUS_LABELS), 1, options)
     spec = ModelSpec(system, FERPLUS_LABELS, SIZE, 1, ALIGNMENT, options)
-    spread_answers(network, (torch.from_numpy(crops()).permute(0, 3, 1, 2).float() - spec.mean) / spec.scale)
-    return network, spec, graph.probabilities(network, spec, crops())
+    x = (torch.from_numpy(crops()).permute(0, 3, 1, 2).float() - spec.mean) / spec.scale
+    spread_answers(network, x)
+    probabilities = graph.probabilities(network, spec, crops())
+    with torch.no_grad():
+        exact = copy.deepcopy(network).double()(x.double()).softmax(1).numpy()
+    return network, spec, probabilities, max(TOLERANCE, ROUNDING * float(np.abs(probabilities - exact).max()))
 
 
 @torch.no_grad()
@@ -72,15 +79,16 @@ def spread_answers(network: torch.nn.Module, x: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_weights_are_sensitive_to_the_input(case):
-    probabilities = sensitive(case)[2]
+    _, _, probabilities, allowed = sensitive(case)
     assert np.abs(probabilities - probabilities.mean(0)).max(0).min() > 0.01
+    assert allowed < 1e-3
 
 
 @pytest.mark.parametrize("format", build.FORMATS, ids=lambda f: f.FORMAT)
 @pytest.mark.parametrize("case", CASES)
 def test_fp32_equals_torch(case, format, tmp_path):
-    network, spec, expected = sensitive(case)
+    network, spec, expected, allowed = sensitive(case)
     names = format.write_fp32(graph.DeployedGraph(network, spec).eval(), spec.crop_shape, tmp_path)
     engine = engines.load(format.ENGINE, tmp_path / names[0], threads=1)
     found = np.concatenate([engine.infer(crop[None]) for crop in crops()])
-    assert np.abs(found - expected).max() <= TOLERANCE
+    assert np.abs(found - expected).max() <= allowed

@@ -11,7 +11,7 @@ hardly shades (eyes, teeth, glasses, hair), place the result on a backdrop, and 
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -99,7 +99,7 @@ def drawn(
     )
     return Drawn(
         found,
-        np.array([astuple(face.actions) for face in shown], np.float32).reshape(n, len(FACS)),
+        np.array([face.actions.values() for face in shown], np.float32).reshape(n, len(FACS)),
         np.degrees([(f.pose.yaw, f.pose.pitch, f.pose.roll) for f in shown]).astype(np.float32).reshape(n, 3),
         tuple(face.scene.occlusion for face in shown),
     )
@@ -108,7 +108,7 @@ def drawn(
 def actions(n: int, seed: int = 0) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     """Names, Action Units float32 (n, 18) and labels int64 (n,) of the faces that ``faces(n, seed)`` draws, without drawing."""
     shown = [face for face, _ in sampled(Request(seed), range(n))]
-    units = np.array([astuple(face.actions) for face in shown], np.float32).reshape(n, len(FACS))
+    units = np.array([face.actions.values() for face in shown], np.float32).reshape(n, len(FACS))
     return _names(n), units, np.array([face.label for face in shown], np.int64)
 
 

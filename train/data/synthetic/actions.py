@@ -1,6 +1,6 @@
 """FACS Action Units, and which of them show which expression. Knows nothing of identity, pose and pixels."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,6 +29,10 @@ class Actions:
     jaw_drop: float = 0.0
     eyes_close: float = 0.0
 
+    def values(self) -> np.ndarray:
+        """float64 (18,), in the order of the fields, which is that of ``FACS``."""
+        return np.array(list(vars(self).values()))
+
 
 FACS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 18, 20, 24, 25, 26, 43)
 """FACS number of each field of ``Actions``, in order."""
@@ -40,7 +44,7 @@ def actions_of(units: dict[int, float]) -> Actions:
 
 
 PROTOTYPES: dict[str, tuple[dict[int, float], ...]] = {
-    "neutral": ({}, {}, {25: 0.4}, {25: 0.5, 26: 0.05}, {24: 0.3}, {15: 0.15}, {4: 0.2, 7: 0.15}),
+    "neutral": ({}, {}, {25: 0.25}, {25: 0.4}, {24: 0.3}, {15: 0.15}, {4: 0.2, 7: 0.15}),
     "happiness": (
         {6: 0.7, 10: 0.3, 12: 1.0, 25: 1.0},
         {6: 0.9, 10: 0.5, 12: 1.1, 25: 1.1, 26: 0.05},
@@ -55,7 +59,7 @@ PROTOTYPES: dict[str, tuple[dict[int, float], ...]] = {
     ),
     "sadness": (
         {1: 1.3, 4: 0.5, 7: 0.5, 15: 0.9, 17: 0.8, 43: 0.3},
-        {1: 1.2, 4: 0.3, 15: 0.9, 17: 0.3, 43: 0.5},
+        {1: 1.4, 4: 0.4, 15: 1.3, 17: 0.5, 43: 0.5},
         {1: 1.2, 4: 0.4, 6: 0.4, 15: 1.0, 17: 0.5, 43: 0.8},
         {1: 1.2, 4: 0.5, 6: 0.7, 15: 0.9, 20: 0.4, 25: 0.8, 26: 0.35, 43: 0.8},
     ),
@@ -71,7 +75,7 @@ PROTOTYPES: dict[str, tuple[dict[int, float], ...]] = {
         {4: 0.4, 6: 0.7, 7: 0.8, 9: 1.3, 10: 1.2, 15: 0.3, 25: 1.0, 26: 0.4, 43: 0.3},
     ),
     "fear": (
-        {1: 1.4, 4: 0.6, 5: 1.4, 15: 0.8, 20: 0.6, 25: 1.1, 26: 0.5},
+        {1: 1.4, 4: 0.6, 5: 1.4, 15: 1.1, 20: 0.5, 25: 1.1, 26: 0.5},
         {1: 1.4, 2: 0.2, 4: 0.6, 5: 1.4, 15: 0.7, 20: 0.3, 25: 1.0, 26: 0.55},
         {1: 1.3, 4: 0.5, 5: 1.3, 20: 1.0, 25: 1.0, 26: 0.35},
     ),
@@ -109,5 +113,5 @@ def blended(first: Actions, second: Actions, share: float) -> Actions:
 
     Each is weakened by the 0.6th power of its share (0.6 → 0.74, 0.4 → 0.58); of a unit in both, the stronger shows.
     """
-    parts = [np.array(astuple(a)) * w**0.6 for a, w in ((first, share), (second, 1 - share))]
+    parts = [a.values() * w**0.6 for a, w in ((first, share), (second, 1 - share))]
     return Actions(*np.maximum(*parts).tolist())

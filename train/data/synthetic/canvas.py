@@ -31,7 +31,11 @@ class Canvas:
         cv2.polylines(self.pixels, [self.fixed(points)], closed, rgba(colour), thickness, cv2.LINE_AA, FRACTION_BITS)
 
     def dot(self, centre: np.ndarray, radius: float, colour) -> None:
-        x, y = self.fixed(centre.reshape(1, 2))[0].tolist()
+        unit = self.scale * 2**FRACTION_BITS
+        x, y = (
+            round((c - low) * unit) - 2 ** (FRACTION_BITS - 1)
+            for c, low in zip(centre.tolist(), self.origin.tolist(), strict=True)
+        )
         cv2.circle(self.pixels, (x, y), round(radius * self.scale * 16), rgba(colour), -1, cv2.LINE_AA, FRACTION_BITS)
 
     def blend(self, other: "Canvas") -> None:
@@ -62,7 +66,8 @@ class Canvas:
         return np.array([[1 / self.scale, 0, self.origin[0]], [0, 1 / self.scale, self.origin[1]]])
 
     def fixed(self, points: np.ndarray) -> np.ndarray:
-        return np.round(((points - self.origin) * self.scale - 0.5) * 2**FRACTION_BITS).astype(np.int32)
+        unit = self.scale * 2**FRACTION_BITS
+        return np.rint(points * unit - (self.origin * unit + 2 ** (FRACTION_BITS - 1))).astype(np.int32)
 
 
 def rgba(colour) -> tuple[float, float, float, float]:

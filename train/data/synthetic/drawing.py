@@ -7,6 +7,7 @@ from train.data.synthetic.canvas import Canvas, rgba, tinted
 from train.data.synthetic.covers import draw_mask, draw_over
 from train.data.synthetic.face import Face
 from train.data.synthetic.geometry import (
+    ALL_SHOWS,
     ARC,
     SIDES,
     Mouth,
@@ -24,7 +25,7 @@ from train.data.synthetic.geometry import (
 from train.data.synthetic.hair import draw_back_hair, draw_front_hair
 from train.data.synthetic.shading import shade
 
-TOOTH = 0.32
+TOOTH = 0.36
 """Height of the upper teeth in face units."""
 
 
@@ -101,7 +102,7 @@ def _draw_eye(canvas: Canvas, face: Face, side: int, light: float) -> None:
     white.line(turned(eye.upper + [0, 0.05], pose), (80 * light,) * 3, 0.05)  # the lid's shadow
     white.keep_inside(outline)
     canvas.blend(white)
-    if facing(eye.centre[None], pose)[0] < 0.3:
+    if abs(pose.yaw) > ALL_SHOWS and facing(eye.centre[None], pose)[0] < 0.3:
         return  # so far aside its lids are narrower than a line
     dark = tinted(skin, *(0.35 - 0.15 * person.makeup,) * 3)
     canvas.line(turned(eye.upper, pose), dark, 0.06 + 0.05 * person.makeup)
@@ -112,7 +113,7 @@ def _draw_mouth(canvas: Canvas, face: Face, light: float) -> None:
     mouth, pose = mouth_shape(face), face.pose
     lip = tinted(
         face.person.skin,
-        *(f * light for f in (0.92 - 0.1 * face.person.makeup, 0.76 - 0.25 * face.person.makeup, 0.74)),
+        *(f * light for f in (0.87 - 0.1 * face.person.makeup, 0.69 - 0.22 * face.person.makeup, 0.67)),
     )
     canvas.fill(turned(np.concatenate([mouth.top, mouth.upper[::-1]]), pose, 0.15), tinted(lip, 0.9))
     canvas.fill(turned(np.concatenate([mouth.lower, mouth.bottom[::-1]]), pose, 0.15), tinted(lip, 1.05))
@@ -131,10 +132,10 @@ def _draw_mouth(canvas: Canvas, face: Face, light: float) -> None:
 def _draw_teeth(canvas: Canvas, mouth: Mouth, face: Face, light: float, opening: float) -> None:
     """Both rows, as far as the lips are drawn off them: a jaw that only drops leaves the mouth dark."""
     a, pose = face.actions, face.pose
-    bared = min(1.0, a.upper_lip_raise + a.corner_pull + 0.9 * a.lip_stretch) * max(0.0, 1 - 2 * a.pucker)
+    bared = min(1.0, a.upper_lip_raise + a.corner_pull + 1.2 * a.lip_stretch) * max(0.0, 1 - 2 * a.pucker)
     narrow = np.array([0.9, 1.0])
     gap = (mouth.lower - mouth.upper)[:, 1:]
-    ivory = tinted((220, 214, 203), min(1.0, 0.05 + 0.95 * light))
+    ivory = tinted((230, 224, 213), min(1.0, 0.05 + 0.95 * light))
     row = TOOTH * bared * (1 - ARC**4)[:, None]
     upper = mouth.upper + np.minimum(gap, row) * [[0, 1]]
     below = np.minimum(np.maximum(0.9 * gap - TOOTH, 0), 0.6 * TOOTH * min(1.0, a.lip_stretch + 0.5 * a.nose_wrinkle))

@@ -19,6 +19,8 @@ def _depth(points: np.ndarray) -> np.ndarray:
     return HEAD[2] * np.sqrt(np.maximum(0.05, 1 - (x / HEAD[0]) ** 2 - ((y - HEAD_Y) / HEAD[1]) ** 2))
 
 
+ALL_SHOWS = 0.35
+"""Yaw in radians up to which no part of a face lies beyond the head's horizon."""
 EYE_DEPTH = float(_depth(np.array([[1.0, 0.0]]))[0])
 
 
@@ -28,20 +30,17 @@ def turned(points, pose: Pose, lift: float | np.ndarray = 0.0) -> np.ndarray:
     What turns beyond the head's horizon stays on it.
     """
     x, y = np.asarray(points, np.float64).reshape(-1, 2).T
-    row = np.maximum(0.05, 1 - ((y - HEAD_Y) / HEAD[1]) ** 2)
-    depth = np.sqrt(np.maximum(0.05, row - (x / HEAD[0]) ** 2))
-    z = HEAD[2] * depth + lift - EYE_DEPTH
+    row = np.maximum(0.05, 1 - np.square((y - HEAD_Y) / HEAD[1]))
+    depth = np.sqrt(np.maximum(0.05, row - np.square(x / HEAD[0])))
+    z = HEAD[2] * depth + (lift - EYE_DEPTH)
+    cosine, sine, up, bow = math.cos(pose.yaw), math.sin(pose.yaw), math.cos(pose.pitch), math.sin(pose.pitch)
     seen = np.empty((len(x), 2))
-    cosine, sine = math.cos(pose.yaw), math.sin(pose.yaw)
-    up, bow = math.cos(pose.pitch), math.sin(pose.pitch)
-    seen[:, 0] = x * cosine + (z * up - y * bow) * sine
+    bowed = z * up - y * bow
+    seen[:, 0] = x * cosine + bowed * sine
     seen[:, 1] = y * up + z * bow
-    beyond = cosine * depth * HEAD[0] ** 2 <= sine * HEAD[2] * x
-    if beyond.any():
-        horizon = (
-            math.copysign(reach(pose), sine) * np.sqrt(row) - EYE_DEPTH * sine + (z * (up - 1) - y * bow + lift) * sine
-        )
-        seen[beyond, 0] = horizon[beyond]
+    if abs(pose.yaw) > ALL_SHOWS:
+        horizon = math.copysign(reach(pose), sine) * np.sqrt(row) + (bowed - HEAD[2] * depth) * sine
+        seen[:, 0] = np.where(cosine * depth * HEAD[0] ** 2 > sine * HEAD[2] * x, seen[:, 0], horizon)
     return seen
 
 
@@ -157,7 +156,7 @@ def mouth_shape(face: Face) -> Mouth:
     thin = person.lips * (1 - 0.6 * a.lip_press) * (1 - 0.25 * a.corner_pull) * (1 - 0.2 * a.lip_stretch)
     inner = person.mouth_y - 0.18 * a.upper_lip_raise - 0.1 * a.nose_wrinkle - 0.12 * a.chin_raise
     inner -= 0.06 * a.corner_depress + 0.06 * a.corner_pull * a.lips_part
-    gap = 0.02 + (0.22 + 0.14 * a.corner_pull) * a.lips_part + 0.95 * a.jaw_drop
+    gap = 0.02 + (0.26 + 0.12 * a.corner_pull) * a.lips_part + 1.0 * a.jaw_drop
     middle = (y0 + y1) / 2
     raised = a.upper_lip_raise * (1 - min(1, a.corner_pull))  # squarely, but in a smile
     round_ = 1 - np.abs(ARC) ** (2 + 3 * a.lip_stretch + a.jaw_drop + 3 * raised)
@@ -183,57 +182,48 @@ def chin_drop(face: Face) -> float:
 
 def head_strips(face: Face) -> list[np.ndarray]:
     """Closed outlines (N, 2), turned, whose union is the face with its profile: between ribs that run from top to chin."""
-    p, chin, pose = face.person, face.person.chin + chin_drop(face), face.pose
-    middle = [(0.0, -3.1), (0.0, -2.0), (0.0, -0.5), (0.0, 0.0), (0.0, 0.5), (0.0, p.nose_length - 0.15)]
-    middle += [(0.0, p.nose_length + 0.12), (0.0, p.nose_length + 0.24), (0.0, p.mouth_y - 0.1), (0.0, p.mouth_y + 0.5)]
-    middle += [(0.0, chin - 0.25), (0.0, chin)]
-    lifts = [-0.2, 0.0, 0.12, 0.06, 0.4, 0.78, 0.6, 0.2, 0.28, 0.1, 0.3, -0.2]
-    rows = [
-        (1.0, -2.6),
-        (1.5, -2.0),
-        (1.6, -0.9),
-        (1.65, -0.45),
-        (1.5, 0.05),
-        (1.6, 0.7),
-        (1.4, 1.5),
-        (1.1, 2.2),
-        (0.7, chin - 0.3),
-    ]
-    cheek_lifts = [-0.2, 0.0, 0.0, 0.08, -0.1, 0.1, 0.0, 0.0, 0.0]
-    profile = turned(middle, pose, np.array(lifts))
-    strips = []
-    for side in SIDES:
-        cheek = turned(np.array(rows) * [side, 1], pose, np.array(cheek_lifts))
-        edge = rotated(edge_rib(face) * [side, 1, 1], pose)
-        ear = rotated(np.array(ear_rib(face)) * [side, 1, 1], pose)
-        strips += [_between(profile, cheek), _between(cheek, edge), _between(edge, ear)]
-    return strips
+    middle, cheek, edge, ear = _profile_rib(face), _cheek_rib(face), _edge_rib(face), _ear_rib(face)
+    skin = np.concatenate([middle, cheek, cheek * [-1, 1, 1]])
+    profile, *cheeks = np.split(turned(skin[:, :2], face.pose, skin[:, 2]), [len(middle), len(middle) + len(cheek)])
+    flanks = np.concatenate([edge, ear, edge * [-1, 1, 1], ear * [-1, 1, 1]])
+    ends = np.cumsum([len(edge), len(ear), len(edge)])
+    right, right_ear, left, left_ear = np.split(rotated(flanks, face.pose), ends)
+    strips = [(profile, cheeks[0]), (profile, cheeks[1]), (cheeks[0], right), (cheeks[1], left)]
+    strips += [(right, right_ear), (left, left_ear)]
+    return [np.concatenate([rib, other[::-1]]) for rib, other in strips]
 
 
-def _between(rib: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.concatenate([rib, other[::-1]])
+def _profile_rib(face: Face) -> np.ndarray:
+    """The middle line: x, y and lift above the smooth head, (N, 3)."""
+    p, chin = face.person, face.person.chin + chin_drop(face)
+    rows = [(-3.1, -0.2), (-2.0, 0.0), (-0.5, 0.12), (0.0, 0.06), (0.5, 0.4), (p.nose_length - 0.15, 0.78)]
+    rows += [(p.nose_length + 0.12, 0.6), (p.nose_length + 0.24, 0.2), (p.mouth_y - 0.1, 0.28), (p.mouth_y + 0.5, 0.1)]
+    rows += [(chin - 0.25, 0.3), (chin, -0.2)]
+    return np.array([(0.0, y, lift) for y, lift in rows])
 
 
-def edge_rib(face: Face) -> np.ndarray:
-    """The line (N, 3) that bounds the right half of a face seen from the front, from the top of the forehead to the chin."""
+def _cheek_rib(face: Face) -> np.ndarray:
+    """What bounds a face that turns aside, half way to the ear: x, y and lift above the smooth head, (N, 3)."""
+    chin = face.person.chin + chin_drop(face)
+    rows = [(1.0, -2.6, -0.2), (1.5, -2.0, 0.0), (1.6, -0.9, 0.0), (1.65, -0.45, 0.08), (1.5, 0.05, -0.1)]
+    return np.array(rows + [(1.6, 0.7, 0.1), (1.4, 1.5, 0.0), (1.1, 2.2, 0.0), (0.7, chin - 0.3, 0.0)])
+
+
+def _edge_rib(face: Face) -> np.ndarray:
+    """What bounds the right half of a face seen from the front, from the top of the forehead to the chin: x, y, z, (N, 3)."""
     p, chin = face.person, face.person.chin + chin_drop(face)
     low = 0.4 * (chin - 3.3)
     half = [(0.0, -3.1, 1.5), (1.1, -2.85, 1.3), (1.8, -2.1, 1.0), (p.width, -0.9, 0.8), (p.width * 1.01, 0.3, 0.7)]
     half += [(p.width * 0.97, 1.2, 0.7), (p.width * p.jaw, 2.3 + low, 0.8), (p.width * p.jaw * 0.62, chin - 0.32, 1.5)]
     half += [(0.4, chin - 0.02, 1.9), (0.0, chin, 1.95)]
-    return smooth3(np.array(half))
+    return rounded(np.array(half))
 
 
-def ear_rib(face: Face) -> list[tuple[float, float, float]]:
-    """Where the side of the head ends: before the ear, down to the jaw's angle."""
+def _ear_rib(face: Face) -> np.ndarray:
+    """Where the side of the head ends, before the ear and down to the jaw's angle: x, y, z, (N, 3)."""
     p, chin = face.person, face.person.chin + chin_drop(face)
-    return [
-        (1.7, -2.4, 0.0),
-        (p.width, -0.9, -0.3),
-        (p.width, 1.0, -0.3),
-        (p.width * 0.95, 1.7, -0.2),
-        (p.width * p.jaw, 2.2 + 0.4 * (chin - 3.3), 0.3),
-    ]
+    rows = [(1.7, -2.4, 0.0), (p.width, -0.9, -0.3), (p.width, 1.0, -0.3), (p.width * 0.95, 1.7, -0.2)]
+    return np.array([*rows, (p.width * p.jaw, 2.2 + 0.4 * (chin - 3.3), 0.3)])
 
 
 def mirrored(half) -> np.ndarray:
@@ -242,7 +232,7 @@ def mirrored(half) -> np.ndarray:
     return np.concatenate([right, right[-2:0:-1] * [-1, 1]])
 
 
-def smooth3(points: np.ndarray) -> np.ndarray:
+def rounded(points: np.ndarray) -> np.ndarray:
     """Two rounds of Chaikin's corner cutting of an open line whose ends stay."""
     for _ in range(2):
         first, second = points[:-1], points[1:]

@@ -1,7 +1,8 @@
 """Faces drawn at random, and made to fit conditions. Knows nothing of pixels."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -40,14 +41,21 @@ def sampled(request: Request, rows: Sequence[int]) -> Iterator[tuple[Face, np.ra
     for i in rows:
         rng = np.random.default_rng([request.seed, i, 0])
         face = sample(_label(request, i), rng)
-        yield conditioned(face, request.conditions, np.random.default_rng([request.seed, i, 3])), rng
+        if request.conditions != Conditions():
+            face = conditioned(face, request.conditions, np.random.default_rng([request.seed, i, 3]))
+        yield face, rng
 
 
 def _label(request: Request, i: int) -> int:
     classes = len(FERPLUS_LABELS)
     if request.shares is not None:
         return int(np.random.default_rng([request.seed, i, 2]).choice(classes, p=request.shares))
-    return int(np.random.default_rng([request.seed, i // classes, 1]).permutation(classes)[i % classes])
+    return _order(request.seed, i // classes)[i % classes]
+
+
+@lru_cache(maxsize=1)
+def _order(seed: int, block: int) -> list[int]:
+    return np.random.default_rng([seed, block, 1]).permutation(len(FERPLUS_LABELS)).tolist()
 
 
 def conditioned(face: Face, conditions: Conditions, rng: np.random.Generator) -> Face:
@@ -91,7 +99,7 @@ def _prototype(label: int, rng: np.random.Generator) -> Actions:
 
 def _actions(shown: Actions, strength: float, rng: np.random.Generator) -> Actions:
     """What is shown at some strength, each unit a little off, over a face that is never quite at rest."""
-    values = np.array(astuple(shown))
+    values = shown.values()
     values = values * strength * rng.uniform(0.8, 1.2, len(values)) + rng.uniform(0, 0.06, len(values))
     return Actions(*np.clip(values, 0, 1.5).tolist())
 
