@@ -21,7 +21,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from edgefer.errors import InputRejected, UsageError, exit_with
 from edgefer.files import new_folder, read_json, sha256, write_json, write_text
 from edgefer.spec import ModelSpec
-from train import checkpoint, ldg, recipe
+from train import checkpoint, ldg, recipe, views
 from train.data import datasets, ferplus, framing, synthetic
 from train.faces import Faces, action_unit_graph, gathered
 from train.learner import MEAN, SCALE, Learner
@@ -70,7 +70,8 @@ def main() -> int:
     faces = gathered(chosen, args.data, args.limit, args.seed)
     teacher = ldg.load(args.ldg, faces.classes, chosen.channels, chosen.ldg_bf16) if args.ldg else None
     graph = action_unit_graph(faces, args.au)
-    learner = Learner(chosen, len(faces.classes), args.seed, teacher, faces.class_weights, graph)
+    judged = _judged(out, chosen, faces, args.seed, teacher, origin) if teacher and chosen.views else None
+    learner = Learner(chosen, len(faces.classes), args.seed, teacher, faces.class_weights, graph, judged)
     if args.start:
         checkpoint.load_weights(learner.network, args.start)
     trainer = _trainer(out, chosen, args.devices)
@@ -81,6 +82,16 @@ def main() -> int:
     if trainer.is_global_zero:
         _finish(out, learner, faces, chosen, args, origin)
     return 0
+
+
+def _judged(
+    out: Path, chosen: recipe.Recipe, faces: Faces, seed: int, teacher: ldg.LabelDistributionGenerator, origin: dict
+) -> views.Judged:
+    """Where the LDG's answers are kept: beside the run, for all runs that ask the same of it."""
+    real = faces.train_faces.images[faces.train_faces.shares[:, 0] > 0]
+    weights = [generator["weights_sha256"] for generator in origin["ldg"]]
+    key = views.key(real, chosen.augmentation, chosen.input_size, seed, weights)
+    return views.Judged(out.parent / views.FOLDER / key, teacher)
 
 
 def _origin(folder: Path) -> dict:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
-from train import models
+from train import models, views
 from train.au_graph import Graph, neighbour_term
 from train.faces import VALIDATION
 from train.ldg import LabelDistributionGenerator
@@ -32,6 +32,7 @@ class Learner(L.LightningModule):
         ldg: the teacher of label distribution learning, where the recipe has a share for it.
         class_weights: (num_classes,) weight of each class in the loss; None: all alike.
         graph: neighbours of the training faces in Action-Unit space, where the recipe has a factor for them.
+        judged: what the LDG says of the recipe's views, kept; None to ask it anew at every step.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class Learner(L.LightningModule):
         ldg: LabelDistributionGenerator | None = None,
         class_weights: Tensor | None = None,
         graph: Graph | None = None,
+        judged: views.Judged | None = None,
     ):
         super().__init__()
-        self.recipe, self.seed, self.graph = recipe, seed, graph
+        self.recipe, self.seed, self.graph, self.judged = recipe, seed, graph, judged
         self._ldg = [ldg]  # in a list, so that its weights are neither trained, averaged nor saved with the run
         network = models.build(recipe.system, num_classes, recipe.channels, recipe.options)
         self.network = network.to(memory_format=torch.channels_last)
@@ -60,6 +62,7 @@ class Learner(L.LightningModule):
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.curve: list[dict[str, float]] = []
         self.generator: torch.Generator | None = None
+        self.view: tuple[Tensor, Tensor | None] | None = None
 
     @property
     def ldg(self) -> LabelDistributionGenerator | None:
@@ -73,13 +76,35 @@ class Learner(L.LightningModule):
         draw = ((self.seed * 100_003 + self.current_epoch) * ranks + self.global_rank) % 2**63
         self.generator = torch.Generator(self.device).manual_seed(draw)
         torch.manual_seed(draw)  # dropout and mixup draw from the global generator, which a resumed run must find alike
+        if self.recipe.views:
+            self.view = self._view(self.current_epoch % self.recipe.views)
+
+    def _view(self, number: int) -> tuple[Tensor, Tensor | None]:
+        """Crops of every training face in one view, and what the LDG says of them."""
+        faces = self.trainer.datamodule.train_faces
+        crops = views.drawn(faces.images, self.recipe.augmentation, self.recipe.input_size, self.seed, number)
+        if self.judged is None:
+            return crops, None
+        real = faces.shares[:, 0] > 0
+        if self.trainer.is_global_zero:
+            self.judged.judge(number, crops[real], normalised)
+        self.trainer.strategy.barrier()
+        said = torch.zeros_like(faces.targets)
+        said[real] = self.judged.judge(number, crops[real], normalised)
+        return crops, said
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], _index: int) -> Tensor:
         images, target, share, rows = batch
-        crops = self.recipe.augmentation(images, self.recipe.input_size, self.generator)
+        if self.view is None:
+            crops, said = self.recipe.augmentation(images, self.recipe.input_size, self.generator), None
+        else:
+            crops, said = (part if part is None else part[rows.cpu()].to(self.device) for part in self.view)
+            crops = crops.float()
+        if said is not None:
+            target = share * said + (1 - share) * target
         crops, target, share = self.recipe.augmentation.mixed(crops, target, share)
         x = normalised(crops).contiguous(memory_format=torch.channels_last)
-        if self.ldg is not None:
+        if said is None and self.ldg is not None:
             judged = share[:, 0] > 0
             target[judged] = share[judged] * self.ldg(x[judged]) + (1 - share[judged]) * target[judged]
         branches = self.network.branch_logits(x) if hasattr(self.network, "branch_logits") else [self.network(x)]

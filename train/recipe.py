@@ -38,6 +38,10 @@ class Recipe:
     paper 001. Above 0, ``--ldg`` names the LDG."""
     ldg_bf16: bool = False
     """Run the LDG in bfloat16, where the hardware gains from it."""
+    views: int = 0
+    """Augmented views that there are of every face, seen one an epoch and then again; 0: a new one every epoch. An LDG judges
+    each view once and its answers are kept beside the run, also for other runs, so that a long training pays for it only in
+    the first epochs."""
     au_factor: float = 0.0
     """λ of the Action-Unit graph's term (paper 003), which asks for similar answers to faces with similar Action Units; 0:
     without. Above 0, ``--au`` names the faces' Action Units."""
@@ -76,6 +80,8 @@ class Recipe:
                 raise UsageError(f"recipe: '{name}' must be at least 1, not {getattr(self, name)}")
         if self.au_factor and self.augmentation.mixup:
             raise UsageError("recipe: 'au_factor' compares single faces, so it cannot go with 'augmentation.mixup'")
+        if self.views < 0:
+            raise UsageError(f"recipe: 'views' must be at least 0, not {self.views}")
         if not 0 <= self.ldg_share <= 1:
             raise UsageError(f"recipe: 'ldg_share' is a share from 0 to 1, not {self.ldg_share}")
 
