@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import agreement, contenders, environment, figures, interleave, resources, stats, verdict, whole
+from benchmarks import agreement, contenders, environment, executed, figures, interleave, resources, stats, verdict, whole
 from benchmarks.interleave import Plan
 from benchmarks.processes import Worker
 from benchmarks.stats import Estimate
@@ -63,7 +63,7 @@ class Session:
         self.weigh()
         frames = self.time_pipeline()
         crops, paired = self.compare()
-        problems = [f"parity: {p}" for p in parity.problems(paired, self.target.margin_points)]
+        problems = self.fallbacks() + [f"parity: {p}" for p in parity.problems(paired, self.target.margin_points)]
         if every:
             self.samples["engines"] = self.every_engine(crops)
         noisy = noise > verdict.NOISE_BOUND
@@ -103,6 +103,19 @@ class Session:
                 f"over eager PyTorch fp32, {self.bundle.spec.system} at its paper's {side}²"
             )
         return stats.spread(run.blocks[contenders.TARGET])
+
+    def fallbacks(self) -> list[str]:
+        """Where the target's artifact was not executed as it says; the others' only make a remark."""
+        precisions = {contenders.TARGET: self.target.precision, contenders.ORT: "fp32", contenders.SAME: "fp32"}
+        precisions |= {artifact.name: artifact.precision for artifact in contenders.runnable(self.bundle)}
+        found = {
+            role: executed.problems(role, precisions[role], self.target.threads, details)
+            for role, details in self.details.items()
+            if role in precisions
+        }
+        own = found.pop(contenders.TARGET)
+        self.remarks += [remark for remarks in found.values() for remark in remarks]
+        return own
 
     @contextmanager
     def started(self, role: str, job: dict) -> Iterator[Worker]:
