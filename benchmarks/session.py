@@ -9,7 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import agreement, contenders, environment, executed, figures, interleave, resources, stats, verdict, whole
+from benchmarks import (
+    agreement,
+    contenders,
+    environment,
+    executed,
+    figures,
+    interleave,
+    resources,
+    stats,
+    verdict,
+    whole,
+)
 from benchmarks.interleave import Plan
 from benchmarks.processes import Worker
 from benchmarks.stats import Estimate

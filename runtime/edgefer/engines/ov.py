@@ -8,7 +8,6 @@ import numpy as np
 from edgefer import engines
 from edgefer.engines import contract
 
-
 MULTIPLYING = {"Convolution", "GroupConvolution", "Deconvolution", "FullyConnected", "MatMul"}
 """Layers that multiply by weights or by each other."""
 DTYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "i8": "int8", "u8": "int8"}
