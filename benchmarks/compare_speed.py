@@ -16,7 +16,7 @@ from benchmarks.stats import Estimate
 UNSEEN = 0.01
 """How much the ratio of a target to its references moves from one night to the next for no reason of its own, as a standard
 deviation. No repeat inside a run can show it, so every interval between two nights includes it."""
-ABSOLUTE = ("latency_ms", "pipeline_fps")
+ABSOLUTE = ("latency_ms", "pipeline_fps", "result_age_ms", "sustained_slowdown")
 
 
 def speeds(record: dict, baseline: dict) -> list[Row]:

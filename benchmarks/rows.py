@@ -37,6 +37,8 @@ GATES = {
     "flips_vs_baseline": Gate("lower"),
     "latency_ms": Gate("lower"),
     "pipeline_fps": Gate("higher"),
+    "result_age_ms": Gate("lower"),
+    "sustained_slowdown": Gate("lower"),
 }
 
 
@@ -72,7 +74,7 @@ def judge(name: str, ratio: Estimate, record: dict) -> str:
 def noisy(record: dict) -> bool:
     """Whether times of this record count for nothing."""
     run = look(record, RUN)
-    return record["verdict"] == "invalid" or run["noise"] > run["noise_bound"]
+    return record["verdict"] == "invalid" or bool(run.get("spoiling")) or run["noise"] > run["noise_bound"]
 
 
 def row(

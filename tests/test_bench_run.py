@@ -152,6 +152,12 @@ def test_figures_can_be_derived_again_from_the_raw_samples(good):
     assert metrics["latency_ms"]["value"] == pytest.approx(np.median(target) / 1e6)
     cold = [start["total"] for start in samples["cold_start"]]
     assert metrics["cold_start_ms"]["value"] == pytest.approx(np.median(cold))
+    ages = [np.median(run["camera"]["age_s"]) for run in samples["pipeline"]]
+    assert metrics["result_age_ms"]["value"] is None or metrics["result_age_ms"]["value"] == pytest.approx(
+        1000 * np.median(ages)
+    )
+    assert len(samples["climate"]) == 2 * len(target), "the climate is read before and after every round"
+    assert record["environment"]["run"]["took_s"].keys() >= {"speed", "pipeline", "agreement"}
     assert metrics["peak_rss_mb"]["value"] == max(run["steady"]["vm_hwm"] for run in samples["memory"]) / 1e6
 
 
@@ -217,6 +223,21 @@ def test_a_damaged_artifact_fails_parity_without_any_budget(place):
     done = run_without_torch(place, "--devices", devices(place / "none.yaml"), "--bundle", place / "damaged")
     assert done.returncode == 1, done.stderr
     assert "labels flip" in done.stdout
+
+
+def test_a_dry_run_says_what_and_how_long_and_measures_nothing(place):
+    file = devices(place / "easy.yaml", **EASY)
+    told = place / "plan.json"
+    flags = ("--bundle", place / "good", "--sustained", 30, "--dry-run", "--json", told)
+    done = run("--target", "here", "--devices", file, *flags)
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(told.read_text())
+    assert plan["dry_run"] and plan["target"] == "here"
+    assert plan["seconds"] == pytest.approx(sum(part["seconds"] for part in plan["passes"]))
+    assert [part["name"] for part in plan["passes"]] == [
+        "speed", "memory and cold start", "pipeline", "agreement", "sustained",
+    ]  # fmt: skip
+    assert "nothing was measured" in done.stdout and "7 rounds of fresh processes" in done.stdout
 
 
 def test_int8_executed_as_float_fails_whatever_it_measures(place):
