@@ -72,7 +72,7 @@ def judge(name: str, ratio: Estimate, record: dict) -> str:
 def noisy(record: dict) -> bool:
     """Whether times of this record count for nothing."""
     run = look(record, RUN)
-    return record["verdict"] == "invalid" or run["noise"] > run["noise_bound"]
+    return record["verdict"] == "invalid" or (run.get("noise") or 0) > run["noise_bound"]
 
 
 def row(
