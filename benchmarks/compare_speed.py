@@ -20,7 +20,11 @@ ABSOLUTE = ("latency_ms", "pipeline_fps", "result_age_ms", "sustained_slowdown")
 
 
 def speeds(record: dict, baseline: dict) -> list[Row]:
-    """Rows of speed; which of the first two decides is said at the head of this module."""
+    """Rows of speed; which of the first two decides is said at the head of this module. None where neither run took times."""
+    timed = [bool(look(each, ("samples", "interleaved"))) for each in (record, baseline)]
+    if not all(timed):
+        why = "only one of the two runs took times"
+        return [rows.row(REFERENCES, "×", None, None, None, "inconclusive", why)] if any(timed) else []
     beside = _beside(record, baseline)
     engines = [look(each, (*RUN, "contenders", contenders.TARGET)) for each in (record, baseline)]
     decides = beside is None or engines[0] != engines[1]
@@ -37,7 +41,7 @@ def _beside(record: dict, baseline: dict) -> Row | None:
     if timed is None or timed[1] != sorted(files.values()):
         return None
     now, before = _blocks(record, contenders.TARGET), _blocks(record, contenders.BASELINE)
-    ratio = stats.geometric(stats.paired_logs(now, before))
+    ratio = stats.ratio(now, before)
     note = "the baseline's own artifact, timed in turns with today's"
     judged = rows.judge(INTERLEAVED, ratio, record)
     return rows.row(INTERLEAVED, "ms", stats.median(now / 1e6), stats.median(before / 1e6), ratio, judged, note)
@@ -77,8 +81,9 @@ def _speedups(record: dict, roles: list[str]) -> np.ndarray:
 
 
 def costs(record: dict, baseline: dict) -> list[Row]:
-    """Rows of cold start, memory and size."""
-    return [_cold_start(record, baseline), _memory(record, baseline), _size(record, baseline)]
+    """Rows of cold start, memory and size, of those that were measured."""
+    judges = {"cold_start_ms": _cold_start, "peak_rss_mb": _memory, "artifact_mb": _size}
+    return [judge(record, baseline) for name, judge in judges.items() if all(rows.figures_of(name, record, baseline))]
 
 
 def _cold_start(record: dict, baseline: dict) -> Row:

@@ -74,7 +74,8 @@ def judge(name: str, ratio: Estimate, record: dict) -> str:
 def noisy(record: dict) -> bool:
     """Whether times of this record count for nothing."""
     run = look(record, RUN)
-    return record["verdict"] == "invalid" or bool(run.get("spoiling")) or run["noise"] > run["noise_bound"]
+    noise = run.get("noise") or 0
+    return record["verdict"] == "invalid" or bool(run.get("spoiling")) or noise > run["noise_bound"]
 
 
 def row(

@@ -164,6 +164,21 @@ def test_a_run_too_noisy_for_times_is_invalid_but_a_size_still_fails(now, before
     assert compare(now, before, []).verdict == "fail"
 
 
+def test_where_no_times_were_taken_only_the_rest_is_compared(now, before):
+    """As under emulation, where times mean nothing."""
+    for each in (now, before):
+        del each["samples"]["interleaved"]
+        each["metrics"] = {name: each["metrics"][name] for name in ("peak_rss_mb", "artifact_mb", "accuracy")}
+    found = compare(now, before, [])
+    assert [row.metric for row in found.rows] == ["peak_rss_mb", "artifact_mb", "accuracy", "flips_vs_baseline"]
+    assert found.verdict == "pass"
+
+
+def test_times_in_one_run_only_are_no_pass(now, before):
+    del before["samples"]["interleaved"]
+    assert compare(now, before, []).verdict == "inconclusive"
+
+
 @pytest.mark.parametrize(("factor", "expected"), [(1.0, "pass"), (1.05, "pass"), (1.3, "fail")])
 def test_memory_has_a_margin_of_a_tenth(now, before, factor, expected):
     for run in now["samples"]["memory"]:
