@@ -1,5 +1,6 @@
 """Does the timed artifact still recognise what fp32 does? Predictions through the timed engine, compared pair by pair."""
 
+import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,17 @@ def compare(reference: np.ndarray, candidate: np.ndarray, crops: Crops, spec: Mo
         "accuracy_fp32": _fraction(paired.accuracy_reference, paired.n),
         "accuracy_drop_points": None if paired.drop_points is None else Estimate(paired.drop_points, paired.drop_ci95),
         "flip_rate": _fraction(paired.flip_rate, paired.n),
+    }
+
+
+def kept(predicted: np.ndarray, crops: Crops, names: tuple[str, ...]) -> dict:
+    """Predictions as a record keeps them, so that a later run can be paired with it: see ``benchmarks.compare``."""
+    digest = hashlib.sha256(f"{crops.crops.dtype} {crops.crops.shape}".encode() + crops.crops.tobytes())
+    return {
+        "crops_sha256": digest.hexdigest(),
+        "classes": list(names),
+        "labels": None if crops.labels is None else crops.labels.tolist(),
+        "target": predicted.tolist(),
     }
 
 

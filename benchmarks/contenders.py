@@ -8,6 +8,18 @@ from edgefer.bundle import Bundle
 from edgefer.targets import Target
 
 TARGET, EAGER, ORT, SAME = "target", "eager_fp32", "onnxruntime_fp32", "same_engine_fp32"
+BASELINE = "baseline"
+"""An earlier run's artifact, timed again beside today's."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The artifact of an accepted baseline."""
+
+    job: dict
+    """What its worker is told."""
+    files: dict[str, str]
+    """Its files → hex SHA-256, as its own record names them."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +27,7 @@ class Field:
     """The contenders of one run."""
 
     jobs: dict[str, dict]
-    """Role → what its worker is told. Roles are the four above and, on request, ``engine/precision``."""
+    """Role → what its worker is told. Roles are those above and, on request, ``engine/precision``."""
     absent: dict[str, str]
     """Role → why it could not take part."""
 
@@ -33,6 +45,14 @@ def field(bundle: Bundle, target: Target, every: bool = False) -> Field:
     if every:
         jobs |= {a.name: artifact_job(bundle, a.engine, a.precision, target.threads) for a in runnable(bundle)}
     return Field(jobs, absent)
+
+
+def files(bundle: Bundle, target: Target, earlier: Earlier | None = None) -> dict[str, dict[str, str]]:
+    """Role → files and hashes of what it runs, for whoever compares records; eager PyTorch has none."""
+    pairs = {TARGET: (target.engine, target.precision), ORT: ("onnxruntime", "fp32"), SAME: (target.engine, "fp32")}
+    there = {(a.engine, a.precision): a.files for a in bundle.artifacts}
+    found = {role: there[pair] for role, pair in pairs.items() if pair in there}
+    return found | ({BASELINE: earlier.files} if earlier else {})
 
 
 def runnable(bundle: Bundle) -> list:

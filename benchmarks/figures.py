@@ -12,15 +12,15 @@ RATIOS = {
 }
 
 
-def speed(blocks: dict[str, np.ndarray], seed: int = 0) -> dict[str, Estimate | None]:
+def speed(blocks: dict[str, np.ndarray]) -> dict[str, Estimate | None]:
     """Figures of an interleaved run: ``blocks`` maps roles to nanoseconds (rounds, blocks, n)."""
     target = blocks[contenders.TARGET]
-    latency = stats.median(target / 1e6, seed)
+    latency = stats.median(target / 1e6)
     figures = {"latency_ms": latency}
     figures |= {f"latency_p{p}_ms": Estimate(value) for p, value in stats.percentiles(target / 1e6).items()}
     figures["fps"] = latency.map(lambda ms: 1000 / ms)
     for name, role in RATIOS.items():
-        figures[name] = stats.ratio(blocks[role], target, seed) if role in blocks else None
+        figures[name] = stats.ratio(blocks[role], target) if role in blocks else None
     if contenders.SAME not in blocks:  # the target is fp32 itself, or onnxruntime's fp32 is that reference already
         del figures["speedup_vs_same_engine_fp32"]
     return figures

@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import verdict
+from benchmarks import nights, verdict
 from benchmarks.session import FULL, QUICK, Session
 from edgefer import bundle, targets
 from edgefer.errors import EnvironmentInvalid, Unreachable, exit_with
@@ -31,6 +31,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--data", help="folder or zip with FER+, or 'synthetic' (default: EDGEFER_DATA, else synthetic)")
     add("--devices", type=Path, metavar="FILE", help="targets and budgets (default: devices.yaml)")
     add("--quick", action="store_true", help="few rounds, for a first look; the report says so")
+    nights.flags(parser)
     return parser.parse_args(argv)
 
 
@@ -38,14 +39,32 @@ def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
     target = reachable_target(args)
     progress, table = reporting()
+    store = nights.store(args)
+    if args.latest:
+        print(nights.told(store.accept(target.name, args.accept)))
+        return 0
     opened = open_bundle(args, target)
+    earlier = store.earlier(target) if store else None
     with progress() as say:
-        record = Session(opened, target, args.data, QUICK if args.quick else FULL, say).record(every=args.engines)
+        record = Session(opened, target, args.data, QUICK if args.quick else FULL, say, earlier).record(
+            every=args.engines
+        )
     files = [ROOT / "build" / "bench" / f"{target.name}.json", *([args.json] if args.json else [])]
+    write(record, files)
+    table.show(record, str(files[-1]), table.console())
+    if kept := nights.keep(args, store, record, opened.folder):
+        print(kept)
+    if not args.compare:
+        return verdict.EXIT_CODES[record["verdict"]]
+    comparison = nights.against(store, record).to_json()
+    write(record | {"comparison": comparison}, files)
+    table.show_comparison(comparison, table.console())
+    return verdict.EXIT_CODES[verdict.worst(record["verdict"], comparison["verdict"])]
+
+
+def write(record: dict, files: list[Path]) -> None:
     for file in files:
         write_json(file, record)
-    table.show(record, str(files[-1]), table.console())
-    return verdict.EXIT_CODES[record["verdict"]]
 
 
 def reporting():

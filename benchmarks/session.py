@@ -32,7 +32,7 @@ class Effort:
 
 
 FULL = Effort(Plan(), memory_runs=3, cold_starts=7, pipeline_runs=3, quick=False)
-QUICK = Effort(Plan(rounds=2, blocks=4), memory_runs=1, cold_starts=3, pipeline_runs=1, quick=True)
+QUICK = Effort(Plan(rounds=3, blocks=3), memory_runs=1, cold_starts=3, pipeline_runs=1, quick=True)
 
 
 class Session:
@@ -44,10 +44,20 @@ class Session:
         data: as ``train.evaluate.crops`` takes it.
         effort: FULL or QUICK.
         say: told what starts.
+        earlier: the accepted baseline's artifact, timed beside today's; None where there is none.
     """
 
-    def __init__(self, bundle: Bundle, target: Target, data: str | None, effort: Effort, say: Callable[[str], None]):
+    def __init__(
+        self,
+        bundle: Bundle,
+        target: Target,
+        data: str | None,
+        effort: Effort,
+        say: Callable[[str], None],
+        earlier: contenders.Earlier | None = None,
+    ):
         self.bundle, self.target, self.data, self.effort, self.say = bundle, target, data, effort, say
+        self.earlier = earlier
         self.artifact = bundle.artifact(target.engine, target.precision)
         self.job = contenders.artifact_job(bundle, target.engine, target.precision, target.threads)
         self.measured: dict[str, Estimate | None] = {}
@@ -90,7 +100,8 @@ class Session:
     def time_models(self, every: bool) -> float:
         """The interleaved run; gives the spread of the target's own blocks."""
         field = contenders.field(self.bundle, self.target, every)
-        starters = {role: partial(self.started, role, job) for role, job in field.jobs.items()}
+        jobs = field.jobs | ({contenders.BASELINE: self.earlier.job} if self.earlier else {})
+        starters = {role: partial(self.started, role, job) for role, job in jobs.items()}
         run = interleave.measure(starters, self.effort.plan, self.say)
         self.samples["interleaved"], self.blocks = run.to_json(), run.blocks
         self.measured |= figures.speed(run.blocks)
@@ -118,7 +129,7 @@ class Session:
         self.say(f"memory: {self.effort.memory_runs} fresh processes")
         self.samples["memory"] = [resources.memory(self.job) for _ in range(self.effort.memory_runs)]
         self.say(f"cold start: {self.effort.cold_starts} fresh processes")
-        self.samples["cold_start"] = [resources.cold_start(self.job) for _ in range(self.effort.cold_starts)]
+        self.start_cold()
         self.measured |= figures.memory(self.samples["memory"]) | figures.cold(self.samples["cold_start"])
         self.measured["artifact_mb"] = Estimate(self.artifact.bytes / 1e6)
         installed = resources.installed_mb(engines.row_of(self.target.engine).packages)
@@ -128,6 +139,14 @@ class Session:
         self.notes["cold_start_ms"] = f"new process to first answer: {parts}"
         stages = self.samples["memory"][0]
         self.notes["peak_rss_mb"] = "high-water mark; before loading {:.0f}".format(stages["baseline"]["vm_hwm"] / 1e6)
+
+    def start_cold(self) -> None:
+        """Fresh processes one after the other, in turns with the baseline's where there is one."""
+        jobs = {"cold_start": self.job} | ({"cold_start_baseline": self.earlier.job} if self.earlier else {})
+        self.samples |= {name: [] for name in jobs}
+        for _ in range(self.effort.cold_starts):
+            for name, job in jobs.items():
+                self.samples[name].append(resources.cold_start(job))
 
     def time_pipeline(self) -> str:
         """Frame to label; says which frames and which detector."""
@@ -148,7 +167,8 @@ class Session:
         self.say("agreement with fp32: reading the crops")
         crops = agreement.evaluation_crops(self.bundle.spec, self.data)
         self.say(f"agreement with fp32: {len(crops.crops)} crops through {self.artifact.name}")
-        paired, found = self.against_fp32(crops, self.target.engine, self.target.precision)
+        paired, found, predicted = self.against_fp32(crops, self.target.engine, self.target.precision)
+        self.samples["predictions"] = agreement.kept(predicted, crops, self.bundle.spec.labels)
         self.samples["parity"] = paired.to_json()
         self.measured |= found
         told = f"against {self.target.engine}/fp32 on {paired.n} crops"
@@ -161,8 +181,10 @@ class Session:
             self.notes["accuracy_drop_points"] = f"{told}; may be up to {paired.drop_upper_points:.2f} (one-sided 95 %)"
         return crops, paired
 
-    def against_fp32(self, crops: agreement.Crops, engine: str, precision: str) -> tuple[parity.Paired, dict]:
-        """Paired result and metrics of one artifact."""
+    def against_fp32(
+        self, crops: agreement.Crops, engine: str, precision: str
+    ) -> tuple[parity.Paired, dict, np.ndarray]:
+        """Paired result, metrics and predictions of one artifact."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "crops.npy"
             np.save(file, crops.crops, allow_pickle=False)
@@ -172,7 +194,8 @@ class Session:
                 )
                 for each in ("fp32", precision)
             }
-        return agreement.compare(predicted["fp32"], predicted[precision], crops, self.bundle.spec)
+        compared = agreement.compare(predicted["fp32"], predicted[precision], crops, self.bundle.spec)
+        return *compared, predicted[precision]
 
     def every_engine(self, crops: agreement.Crops) -> list[dict]:
         """One row for eager PyTorch and each artifact: latency of the same interleaved run, and all else."""
@@ -185,7 +208,7 @@ class Session:
         self.say(f"{artifact.name}: memory, cold start, agreement")
         job = contenders.artifact_job(self.bundle, artifact.engine, artifact.precision, self.target.threads)
         starts = [resources.cold_start(job) for _ in range(self.effort.cold_starts)]
-        paired, _ = self.against_fp32(crops, artifact.engine, artifact.precision)
+        paired, _, _ = self.against_fp32(crops, artifact.engine, artifact.precision)
         return {
             "name": artifact.name,
             **self.latency_row(artifact.name),
@@ -215,7 +238,7 @@ class Session:
         return {
             "bundle": self.bundle.name,
             "bundle_inputs": self.bundle.inputs,
-            "artifact": {"name": self.artifact.name, "files": self.artifact.files},
+            "artifact": {"name": self.artifact.name, "file": self.artifact.file, "files": self.artifact.files},
             "system": spec.system,
             "input_size": spec.input_size,
             "channels": spec.channels,
@@ -225,6 +248,7 @@ class Session:
             "quick": self.effort.quick,
             "plan": asdict(self.effort.plan),
             "contenders": self.details,
+            "contender_files": contenders.files(self.bundle, self.target, self.earlier),
             "crops": f"{len(crops.crops)} of {crops.source}, {labels}",
             "frames": frames,
             "noise": noise,

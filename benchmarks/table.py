@@ -82,6 +82,57 @@ def engine_table(rows: list[dict], out: Console) -> Table:
     return table
 
 
+def show_comparison(comparison: dict, out: Console) -> None:
+    """Print a comparison: against what, each metric, what each row is, what changed and when, and the verdict."""
+    for line in comparison_header(comparison):
+        out.print(Text(line))
+    if comparison["rows"]:
+        out.print(comparison_table(comparison["rows"], out))
+    for row in comparison["rows"]:
+        if row["note"]:
+            out.print(Text(f"{row['metric']}: {row['note']}", style="dim"))
+    for line in [*map(change_point, comparison["change_points"]), *comparison["remarks"]]:
+        out.print(Text(line, style="yellow"))
+    out.print(Text(f"comparison: {comparison['verdict']}", style=STYLES[comparison["verdict"]]))
+
+
+def comparison_header(comparison: dict) -> list[str]:
+    """The baseline, and what is not as it was then."""
+    base, changed = comparison["baseline"], comparison["changed"]
+    if base is None:
+        return []
+    packages = [f"{name} {old or 'none'} → {new or 'none'}" for name, (old, new) in changed["packages"].items()]
+    others = [name for name in changed if name != "packages"]
+    lines = [f"baseline of {base['time']}, commit {(base['commit'] or 'unknown')[:7]}: {base['reason']}"]
+    return [*lines, f"changed since: {', '.join([*others, *packages]) or 'nothing that is known'}"]
+
+
+def comparison_table(rows: list[dict], out: Console) -> Table:
+    """One row a metric: now, then, their ratio with its interval, verdict."""
+    table = _table(out)
+    table.add_column("metric", overflow="fold")
+    for heading in ("now", "baseline", "ratio", "95 % interval"):
+        table.add_column(heading, justify="right", overflow="fold")
+    table.add_column("verdict", overflow="fold")
+    for row in rows:
+        ends = " … ".join(f"{end:.3f}" for end in row["ratio_ci95"] or ())
+        ratio = "–" if row["ratio"] is None else f"{row['ratio']:.3f}"
+        figures = [quantity(row[side], row["unit"]) for side in ("now", "baseline")]
+        verdict = row["verdict"] or "–"
+        cells = [row["metric"], *figures, ratio, ends]
+        table.add_row(*map(Text, cells), Text(verdict, style=STYLES.get(verdict, "")))
+    return table
+
+
+def change_point(point: dict) -> str:
+    """When a metric moved, and by how much."""
+    sense = "worse" if point["worse"] else "better"
+    return (
+        f"{point['metric']}: {number(point['before'])} → {number(point['after'])} ({sense}) from {point['time']}, "
+        f"commit {(point['commit'] or 'unknown')[:7]} on (p = {point['p']:.3f})"
+    )
+
+
 def quantity(value: float | None, unit: str) -> str:
     """A value with its unit; fractions as percent."""
     if value is None:

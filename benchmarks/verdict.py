@@ -126,6 +126,11 @@ def overall(rows: list[Metric], problems: list[str], noisy: bool) -> str:
     return "inconclusive" if "inconclusive" in verdicts or unanswered(rows) else "pass"
 
 
+def worst(*verdicts: str | None) -> str:
+    """The one that decides: fail, then invalid, then inconclusive, else pass. None is information only."""
+    return next((each for each in ("fail", "invalid", "inconclusive") if each in verdicts), "pass")
+
+
 def unanswered(rows: list[Metric]) -> list[str]:
     """Budgeted metrics that were not measured and that nothing stands in for."""
     there = {row.name for row in rows if row.value is not None}

@@ -136,7 +136,7 @@ def test_figures_can_be_derived_again_from_the_raw_samples(good):
     _, record = good
     samples, metrics = record["samples"], record["metrics"]
     target = np.array(samples["interleaved"]["blocks"]["target"])
-    assert target.shape[:2] == (2, 4)
+    assert target.shape[:2] == (3, 3)
     assert metrics["latency_ms"]["value"] == pytest.approx(np.median(target) / 1e6)
     cold = [start["total"] for start in samples["cold_start"]]
     assert metrics["cold_start_ms"]["value"] == pytest.approx(np.median(cold))

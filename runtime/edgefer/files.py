@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from edgefer.errors import InputRejected, UsageError
 
@@ -32,6 +32,12 @@ def new_text(path: Path) -> Iterator[TextIO]:
     Raises:
         UsageError: the place cannot be written.
     """
+    with _new_file(path, "w", "utf-8") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _new_file(path: Path, mode: str, encoding: str | None = None) -> Iterator[IO]:
     path = Path(path)
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -41,7 +47,7 @@ def new_text(path: Path) -> Iterator[TextIO]:
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}); choose another place") from None
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, mode, encoding=encoding) as file:
             yield file
             file.flush()
             if beside:
@@ -69,6 +75,12 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, whole or not at all; see ``new_text``."""
     with new_text(path) as file:
         file.write(text)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path``, whole or not at all; see ``new_text``."""
+    with _new_file(path, "wb") as file:
+        file.write(data)
 
 
 def write_json(path: Path, value) -> None:
