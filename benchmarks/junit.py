@@ -49,7 +49,7 @@ def _of_target(outcome: Outcome) -> tuple[str | None, str]:
     if outcome.state == CRASHED:
         return "fail", f"no record: {outcome.reason}"
     run, comparison = outcome.record["environment"]["run"], outcome.comparison or {}
-    said = [*run["problems"], *run["remarks"], *comparison.get("remarks", [])]
+    said = [*run["problems"], *run["remarks"], *comparison.get("remarks", []), *outcome.remarks]
     return outcome.verdict, "; ".join(said) or f"verdict: {outcome.verdict}"
 
 

@@ -13,11 +13,19 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import environment, junit, lanes
+from benchmarks import environment, junit, lanes, nights
+from benchmarks.history import Store
 from benchmarks.outcome import CRASHED, EXIT_CODES, SKIPPED, Outcome, overall
 from edgefer import targets
 from edgefer.errors import (
-    UNREACHABLE, EdgeferError, EnvironmentInvalid, InputRejected, UsageError, exit_with, unknown,
+    ENVIRONMENT,
+    REJECTED,
+    UNREACHABLE,
+    EdgeferError,
+    EnvironmentInvalid,
+    InputRejected,
+    exit_with,
+    unknown,
 )
 from edgefer.files import read_json, write_json
 from edgefer.targets import Target
@@ -29,6 +37,8 @@ CHECKPOINT = ROOT / "train" / "checkpoints" / "efficientface"
 HERE = "this machine"
 LOOPBACK = ("localhost", "127.", "::1", "emulator-")
 """How the address or serial of a device begins that is this machine under another name."""
+ERROR = "error: "
+"""How the last line of a program begins that ends with an error of ours."""
 LIMIT_MINUTES = 60
 SCHEMA = 1
 
@@ -37,10 +47,20 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.nightly", description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--targets", metavar="A,B", help="only these entries of devices.yaml (default: all)")
-    add("--require", action="append", default=[], metavar="NAME", help="a target that must be reachable; may be repeated")
-    add("--history", type=Path, metavar="DIR", help="where records are kept from night to night")
+    add(
+        "--require",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a target that must be reachable; may be repeated",
+    )
+    add("--history", metavar="DIR", help="where records are kept (default: EDGEFER_HISTORY, else history/)")
     add("--out", type=Path, default=ROOT / "build" / "nightly", metavar="DIR", help="what is written (build/nightly)")
-    add("--accept", metavar="REASON", help="make tonight's records the baselines, and say why; differences are then meant")
+    add(
+        "--accept",
+        metavar="REASON",
+        help="make tonight's records the baselines, and say why; differences are then meant",
+    )
     add("--quick", action="store_true", help="few rounds, for a first look: marked, not kept in the history")
     add("--limit", type=float, default=LIMIT_MINUTES, metavar="MINUTES", help="end a target that takes longer (60)")
     add("--data", help="folder or zip with FER+, or 'synthetic' (default: EDGEFER_DATA, else synthetic)")
@@ -51,22 +71,26 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
-    if args.quick and args.accept:
-        raise UsageError("a quick run is too short to be a baseline; leave out --quick or --accept")
-    report, progress, summary = reporting()
+    report, progress, night_table = reporting()
+    store = opened_store(args)
     began, started = datetime.now(UTC), time.monotonic()
     outcomes = [Outcome(target, required=target.name in args.require) for target in select(args)]
     clear(args.out, outcomes)
     with progress() as say:
         measure(outcomes, args, say)
-        say("comparing with the history")
-        store = judge(outcomes, args)
+    for outcome in outcomes if args.accept else []:
+        accept(store, outcome, args.accept)
     night = described(outcomes, began, time.monotonic() - started, args)
     write_json(args.out / "nightly.json", night)
     junit.write(args.out / "junit.xml", outcomes, night["time"])
-    page = report.write(args.out, {o.target.name: store.records(o.target.name) for o in outcomes if o.record})
-    summary.show(night, page)
+    page = report.write(args.out, {o.target.name: store.records(o.target.name).records for o in outcomes if o.record})
+    night_table.show(night, page)
     return EXIT_CODES[night["verdict"]]
+
+
+def opened_store(args: argparse.Namespace) -> Store:
+    """The history. What would be refused when a record is accepted is refused now, before the night's work."""
+    return nights.store(argparse.Namespace(**vars(args), compare=False, latest=False)) or Store(args.history)
 
 
 def reporting():
@@ -146,33 +170,43 @@ def build(outcome: Outcome, args: argparse.Namespace, say: Callable[[str], None]
 
 
 def run(outcome: Outcome, args: argparse.Namespace, say: Callable[[str], None], stop: threading.Event) -> None:
-    """Measure one target by ``benchmarks/run.py``, a program of its own, and read its record."""
+    """Measure, keep and compare one target by ``benchmarks/run.py``, a program of its own, and read its record."""
     name, file = outcome.target.name, record_of(args.out, outcome.target)
     say(f"{name}: measuring")
     command = [*MEASURE, "--target", name, "--json", str(file), *run_options(args)]
     ended = lanes.run(command, args.out / "logs" / f"{name}.txt", 60 * args.limit, stop)
     outcome.seconds["measuring"], outcome.code = ended.seconds, ended.code
-    outcome.record = read_record(file, ended.code)
-    if outcome.record is None:
-        outcome.state = SKIPPED if ended.code == UNREACHABLE else CRASHED
-        outcome.reason = words(ended, args.limit)
-    say(f"{name}: {outcome.reason or outcome.record['verdict']}")
+    told = words(ended, args.limit)
+    outcome.record = read_record(file)
+    outcome.comparison = outcome.record and (outcome.record.get("comparison") or refused(ended, told))
+    if outcome.record is None or ended.code not in (EXIT_CODES[outcome.verdict], REJECTED):
+        outcome.record = outcome.comparison = None
+        outcome.state, outcome.reason = SKIPPED if ended.code == UNREACHABLE else CRASHED, told
+    say(f"{name}: {outcome.reason or outcome.verdict}")
 
 
-def read_record(file: Path, code: int | None) -> dict | None:
-    """The record; None where the program did not come so far as to write it, or did not end as its verdict says."""
+def refused(ended: lanes.Ended, told: str) -> dict | None:
+    """The comparison of a record that was measured and could not be compared: of another machine, or with a damaged store."""
+    if ended.code not in (ENVIRONMENT, REJECTED) or not ended.last.startswith(ERROR):
+        return None
+    nothing = {"baseline": None, "rows": [], "changed": {}, "change_points": [], "accuracy": None}
+    return {"verdict": "invalid", **nothing, "remarks": [told]}
+
+
+def read_record(file: Path) -> dict | None:
+    """The record; None where the program did not come so far as to write it."""
     try:
-        record = read_json(file)
+        return read_json(file)
     except InputRejected:
         return None
-    return record if code == EXIT_CODES[record["verdict"]] else None
 
 
 def run_options(args: argparse.Namespace) -> list[str]:
     """What ``benchmarks/run.py`` is told beside the target and the record's file."""
     quick = ["--quick"] if args.quick else []
+    history = ["--history", args.history] if args.history else []
     bundle = ["--bundle", str(args.bundle)] if args.bundle else []
-    return ["--engines", *quick, *bundle, *shared_options(args)]
+    return ["--engines", "--compare", *quick, *history, *bundle, *shared_options(args)]
 
 
 def shared_options(args: argparse.Namespace) -> list[str]:
@@ -184,9 +218,13 @@ def shared_options(args: argparse.Namespace) -> list[str]:
 def words(ended: lanes.Ended, limit_minutes: float) -> str:
     """How a program ended without a result, in one sentence."""
     if ended.code is None:
-        return f"it did not end within {limit_minutes:g} minutes and was ended; see its log, or give it more with --limit"
+        return (
+            f"it did not end within {limit_minutes:g} minutes and was ended; see its log, or give it more with --limit"
+        )
+    if ended.last.startswith(ERROR):
+        return ended.last.removeprefix(ERROR)
     how = f"it was killed by signal {-ended.code}" if ended.code < 0 else f"it ended with code {ended.code}"
-    return ended.last.removeprefix("error: ") if ended.last.startswith("error: ") else f"{how}: {ended.last or 'no word'}"
+    return f"{how}: {ended.last or 'it said nothing'}"
 
 
 def record_of(out: Path, target: Target) -> Path:
@@ -194,21 +232,14 @@ def record_of(out: Path, target: Target) -> Path:
     return out / "records" / f"{target.name}.json"
 
 
-def judge(outcomes: list[Outcome], args: argparse.Namespace) -> history.Store:
-    """Compare each record with its baseline and history, then keep it there. A quick one is only compared.
-
-    All at the end and one after the other: a comparison is work for this machine, which may be timed until then.
-    """
-    store = history.Store(args.history) if args.history else history.Store()
-    for outcome in outcomes:
-        if outcome.record:
-            began = time.monotonic()
-            outcome.comparison = compared(store, outcome.record)
-            if not args.quick:
-                kept = store.append(outcome.record)
-                outcome.accepted = accept(store, kept, outcome, args.accept)
-            outcome.seconds["comparing"] = time.monotonic() - began
-    return store
+def accept(store: Store, outcome: Outcome, reason: str) -> None:
+    """Make tonight's record the baseline; where it may not be one, its remarks say why."""
+    if outcome.record is None:
+        return
+    try:
+        outcome.accepted = store.accept(outcome.target.name, reason)["reason"]
+    except EdgeferError as error:
+        outcome.remarks.append(f"not accepted as a baseline: {error}")
 
 
 def described(outcomes: list[Outcome], began: datetime, seconds: float, args: argparse.Namespace) -> dict:
@@ -227,5 +258,7 @@ def described(outcomes: list[Outcome], began: datetime, seconds: float, args: ar
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a CI system that gives up must not leave programs behind
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # a CI system that gives up must not leave programs behind
     sys.exit(exit_with(main))

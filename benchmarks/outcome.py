@@ -30,6 +30,8 @@ class Outcome:
     """With the accepted baseline, as ``benchmarks.compare`` gives it; None where there is no record."""
     accepted: str = ""
     """Why tonight's record is the new baseline; empty where it is not."""
+    remarks: list[str] = field(default_factory=list)
+    """Of the night itself; the record and the comparison have their own."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Part of the work → how long it took."""
 
@@ -60,6 +62,7 @@ class Outcome:
             "seconds": {part: round(seconds, 1) for part, seconds in self.seconds.items()},
             "record": record and f"records/{target.name}.json",
             "summary": record and summary(record),
+            "remarks": self.remarks,
             "comparison": self.comparison,
             "accepted": self.accepted or None,
         }

@@ -1,4 +1,4 @@
-"""Plots of a nightly page as inline SVG. Colours are CSS variables of the page, so that one drawing suits light, dark and paper.
+"""Plots of a nightly page as inline SVG. Colours are variables of the page's style: one drawing suits light, dark and paper.
 
 Each function gives a string of SVG that names no address and no font file, or an empty string where there is nothing to draw.
 Nothing here knows where the figures come from.
@@ -26,7 +26,8 @@ SERIES = ("one", "two", "three", "four", "five", "six")
 SHAPES = ("o", "s", "^", "D", "v", "P")
 """Beside its colour a series has its own shape: colour alone tells nothing to one reader in twelve."""
 STYLE = {
-    "svg.fonttype": "none", "text.parse_math": False, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "svg.fonttype": "none", "text.parse_math": False, "font.size": 9,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
     "axes.edgecolor": COLOURS["muted"], "axes.labelcolor": COLOURS["ink"], "text.color": COLOURS["ink"],
     "xtick.color": COLOURS["muted"], "ytick.color": COLOURS["muted"], "grid.color": COLOURS["grid"],
     "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False, "legend.fontsize": 8,
@@ -60,9 +61,7 @@ class Night:
     """False where the night's verdict was invalid: drawn hollow, off the line."""
 
 
-def trend(
-    nights: list[Night], label: str, name: str, baseline: Night | None = None, budget=None, changes=()
-) -> str:
+def trend(nights: list[Night], label: str, name: str, baseline: Night | None = None, budget=None, changes=()) -> str:
     """A figure over the nights. ``changes`` are (time, short commit, worse); ``budget`` is a bound or None."""
     if not nights:
         return ""
@@ -96,15 +95,24 @@ def scatter(points: list[Point], x_label: str, y_label: str, name: str, front: b
     def draw(axes: Axes) -> None:
         if front:
             best = pareto(points)
-            axes.step([p.x for p in best], [p.y for p in best], where="post", color=COLOURS["muted"], linewidth=1, linestyle="--")
+            axes.step(
+                [p.x for p in best],
+                [p.y for p in best],
+                where="post",
+                color=COLOURS["muted"],
+                linewidth=1,
+                linestyle="--",
+            )
         groups = list(dict.fromkeys(p.group for p in points))
+        largest = max(p.size or 0 for p in points) or 1
         for index, group in enumerate(groups):
-            _group(axes, [p for p in points if p.group == group], group, SERIES[index % 6], SHAPES[index % 6])
+            _group(axes, [p for p in points if p.group == group], group, SERIES[index % 6], SHAPES[index % 6], largest)
+        _names(axes, points)
         axes.set(xlabel=x_label, ylabel=y_label, xscale="log")
         _plain_log(axes.xaxis, [p.x for p in points])
         axes.margins(0.12, 0.18)
         if groups != [""]:
-            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, handletextpad=0.2, columnspacing=1.0)
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(groups), handletextpad=0.2)
 
     return _svg(draw, name, (6.4, 3.8))
 
@@ -133,6 +141,7 @@ def histogram(values: Sequence[float], label: str, name: str, marks: dict[str, f
         if wide:
             axes.set_xscale("log")
             _plain_log(axes.xaxis, values)
+        _plain_log(axes.yaxis, (1, 1000))
         axes.set(xlabel=label, ylabel="inferences")
         axes.legend(loc="upper right")
 
@@ -158,29 +167,25 @@ def ladder(points: list[Point], label: str, name: str) -> str:
     return _svg(draw, name, (6.4, 0.9 + 0.26 * len(rungs)))
 
 
-def growth(x: Sequence[float], y: Sequence[float], ci95, fit: dict | None, labels: tuple[str, str], name: str) -> str:
-    """Latency over one quantity, with the fitted curve where its form is known and only described otherwise."""
+def growth(x: Sequence[float], y: Sequence[float], ci95, name: str, label: str, factors, term) -> str:
+    """Latency over one quantity; with two ``factors`` the fitted curve, the first plus the second times ``term`` of x."""
     if not len(x):
         return ""
 
     def draw(axes: Axes) -> None:
-        axes.errorbar(x, y, _whiskers(y, ci95), fmt="o", color=COLOURS["one"], markersize=5, capsize=2)
-        curve = fitted(fit, np.linspace(min(x), max(x), 100)) if fit else None
-        if curve is not None:
-            axes.plot(np.linspace(min(x), max(x), 100), curve, color=COLOURS["two"])
-        axes.set(xlabel=labels[0], ylabel=labels[1])
-        axes.set_ylim(bottom=0)
+        if factors:
+            line = np.linspace(min(x), max(x), 200)
+            axes.plot(line, factors[0] + factors[1] * term(line), color=COLOURS["two"], label="fit")
+        axes.errorbar(
+            x, y, _whiskers(y, ci95), fmt="o", color=COLOURS["one"], markersize=5, capsize=2, label="measured"
+        )
+        axes.set(xlabel=label, ylabel="latency, ms")
+        axes.set_xticks(x if len(x) < 7 else x[::2])
+        axes.set_ylim(0, 1.1 * max(axes.get_ylim()[1], *y))
+        if factors:
+            axes.legend(loc="best")
 
     return _svg(draw, name)
-
-
-def fitted(fit: dict, x: np.ndarray) -> np.ndarray | None:
-    """The curve of a fit whose coefficients are named by powers of x (``c0``, ``c1``, … or ``a`` and ``b`` of a line)."""
-    named = fit.get("coefficients") or {}
-    powers = {"intercept": 0, "slope": 1} | {f"c{power}": power for power in range(5)}
-    if not named or not named.keys() <= powers.keys():
-        return None
-    return sum(value * x ** powers[key] for key, value in named.items())
 
 
 def sustained(rows: list[dict], name: str) -> str:
@@ -196,7 +201,7 @@ def sustained(rows: list[dict], name: str) -> str:
             axes.set_ylabel(text)
         axes.set_xlabel("minutes")
 
-    return _figure(draw_all, name, (6.4, 1.0 + 1.25 * len(panels)))
+    return _figure(draw_all, name, (INCHES[0], 0.7 + 1.1 * len(panels)))
 
 
 SUSTAINED = {"latency_ms": "latency, ms", "temperature_c": "temperature, °C", "mhz": "clock, MHz"}
@@ -218,15 +223,22 @@ def _whiskers(values: Sequence[float], intervals) -> np.ndarray | None:
     return np.array([(max(0.0, v - low), max(0.0, high - v)) for v, (low, high) in zip(values, ends, strict=True)]).T
 
 
-def _group(axes: Axes, points: list[Point], group: str, colour: str, shape: str) -> None:
-    largest = max((p.size or 0) for p in points) or 1
+def _group(axes: Axes, points: list[Point], group: str, colour: str, shape: str, largest: float) -> None:
     for p in points:
-        area = 30 + 50 * (p.size or 0) / max(1.0, min(largest, 5.0))
         across, along = (_whiskers([v], [ci]) for v, ci in ((p.x, p.x_ci95), (p.y, p.y_ci95)))
         axes.errorbar(p.x, p.y, along, across, fmt="none", ecolor=COLOURS[colour], elinewidth=0.9)
-        axes.scatter(p.x, p.y, area, COLOURS[colour], marker=shape, alpha=0.75, linewidths=0.8, edgecolors=COLOURS["ink"])
-        axes.annotate(p.name, (p.x, p.y), xytext=(5, 6), textcoords="offset points", fontsize=8)
+        area = 24 + 250 * (p.size or 0) / largest
+        axes.scatter(
+            p.x, p.y, area, COLOURS[colour], marker=shape, alpha=0.75, linewidths=0.8, edgecolors=COLOURS["ink"]
+        )
     axes.scatter([], [], 40, COLOURS[colour], marker=shape, label=group)
+
+
+def _names(axes: Axes, points: list[Point]) -> None:
+    """Each point's name, above and below in turns, since neighbours are often close."""
+    for index, p in enumerate(sorted(points, key=lambda p: p.x)):
+        away = (0, 9) if index % 2 else (0, -16)
+        axes.annotate(p.name, (p.x, p.y), xytext=away, textcoords="offset points", fontsize=8, ha="center")
 
 
 def _near(bound: float, nights: list[Night]) -> bool:

@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from benchmarks import views
+from benchmarks.likeness import alike
 from edgefer.files import read_json, write_text
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -54,7 +55,7 @@ def page(night: dict, records: dict[str, dict], history: dict[str, list[dict]]) 
         took=duration(night["seconds"]),
         targets=shown,
         skipped=[view for view in shown if view["state"] == "skipped"],
-        attention=[item for entry in night["targets"] for item in attention(entry)],
+        attention=sorted((i for e in night["targets"] for i in attention(e)), key=lambda i: BAD.index(i["verdict"])),
         parts=list(parts(night)),
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         signs=SIGNS,
@@ -63,14 +64,14 @@ def page(night: dict, records: dict[str, dict], history: dict[str, list[dict]]) 
 
 
 def up_to(history: list[dict], record: dict | None) -> list[dict]:
-    """The history with tonight's record as its end."""
+    """The history of tonight's machine and kind of run, with tonight's record as its end."""
     if record is None:
-        return history
-    return [each for each in history if views.when(each) < views.when(record)] + [record]
+        return []
+    return [each for each in history if views.when(each) < views.when(record) and alike(each, record)] + [record]
 
 
 def attention(entry: dict) -> Iterator[dict]:
-    """What a person should look at, worst target first within the order of the night; nothing for what passed."""
+    """What a person should look at of one target; nothing of what passed."""
     name, comparison = entry["target"], entry["comparison"] or {}
     told = {"target": name, "id": views.anchor(name)}
     if entry["state"] != "measured":

@@ -26,6 +26,8 @@ TRENDS = {
     "cold_start_ms": "Cold start",
 }
 """Metrics whose history is drawn, in this order, and their headings."""
+TERMS = {"input_size": np.square, "threads": np.reciprocal}
+"""Axis of growth → what its fit's second factor multiplies; the quantity itself for any other."""
 TIME = "%Y-%m-%d %H:%M"
 
 
@@ -48,7 +50,7 @@ def target(entry: dict, record: dict | None, history: list[dict]) -> dict:
         "baseline": baseline_line(comparison.get("baseline")),
         "changed": changed_rows(comparison.get("changed") or {}),
         "change_points": change_rows(comparison.get("change_points", [])),
-        "remarks": remarks(record, comparison),
+        "remarks": [*remarks(record, comparison), *entry["remarks"]],
         "trends": trends(view["id"], record, comparison, history),
         "nights": len(history),
         "engines": engine_rows(samples),
@@ -77,10 +79,10 @@ def ran(record: dict) -> str:
 
 
 def metric_rows(metrics: dict[str, dict], compared: list[dict]) -> list[dict]:
-    """One row a metric, the comparison of the same name beside it; what was only compared comes last."""
+    """What was only compared first, since it decides; then one row a metric, the comparison of the same name beside it."""
     beside = {row["metric"]: row for row in compared}
-    rows = [_metric(name, row) | _compared(beside.pop(name, None)) for name, row in metrics.items()]
-    return rows + [_only_compared(name, row) | _compared(row) for name, row in beside.items()]
+    only = [_only_compared(row) | _compared(row) for row in compared if row["metric"] not in metrics]
+    return only + [_metric(name, row) | _compared(beside.get(name)) for name, row in metrics.items()]
 
 
 def _metric(name: str, row: dict) -> dict:
@@ -94,9 +96,9 @@ def _metric(name: str, row: dict) -> dict:
     }
 
 
-def _only_compared(name: str, row: dict) -> dict:
-    told = {"value": row["now"], "ci95": row["now_ci95"], "unit": row["unit"], "budget": None, "verdict": None, "note": ""}
-    return _metric(name, told)
+def _only_compared(row: dict) -> dict:
+    told = {"value": row["now"], "ci95": row["now_ci95"], "unit": row["unit"]}
+    return _metric(row["metric"], told | {"budget": None, "verdict": None, "note": ""})
 
 
 def _compared(row: dict | None) -> dict:
@@ -228,7 +230,9 @@ def pareto(name: str, record: dict) -> str:
     for row in record["samples"].get("peers") or []:
         if labelled and row.get("accuracy") is not None:
             size, spread = row.get("size_mb"), row.get("latency_ci95")
-            points.append(Point(row["latency_ms"], 100 * row["accuracy"], row["name"], spread, size=size, group="peers"))
+            points.append(
+                Point(row["latency_ms"], 100 * row["accuracy"], row["name"], spread, size=size, group="peers")
+            )
     label = "accuracy, %" if labelled else "labels as fp32's, %"
     return plots.scatter(points, "latency of the network, ms (logarithmic)", label, f"{name}-pareto")
 
@@ -283,10 +287,11 @@ def _matrix(rows: list[int], columns: list[int], names: list[str]) -> list[dict]
 
 
 def peer_rows(peers: list[dict]) -> list[dict]:
-    """Other networks measured in the same run, as text."""
+    """Other networks measured in the same run, as text; one that could not be measured has its reason as a note."""
     return [
         {
             "name": row["name"],
+            "note": row.get("note") or "",
             "runs": " ".join(str(row[k]) for k in ("engine", "precision") if row.get(k)),
             "input": f"{row['input_size']}²" if row.get("input_size") else "–",
             "latency": number(row.get("latency_ms")),
@@ -316,18 +321,22 @@ def growth(name: str, axes: dict[str, dict]) -> list[dict]:
     """A plot of each quantity that the cost was measured over, and its fit in words."""
     found = []
     for axis, curve in axes.items():
-        labels = (curve.get("label") or axis.replace("_", " "), "latency, ms")
+        heading, fit = axis.replace("_", " "), curve.get("fit") or {}
         svg = plots.growth(
-            curve["x"], curve["latency_ms"], curve.get("ci95"), curve.get("fit"), labels, f"{name}-growth-{axis}"
+            curve["x"],
+            curve["latency_ms"],
+            curve.get("ci95"),
+            f"{name}-growth-{axis}",
+            label=heading,
+            factors=fit.get("factors"),
+            term=TERMS.get(axis, np.positive),
         )
-        found.append({"heading": axis.replace("_", " "), "svg": Markup(svg), "fit": fit_line(curve.get("fit"))})
+        found.append({"heading": heading, "what": curve.get("what") or "", "svg": Markup(svg), "fit": fit_line(fit)})
     return found
 
 
-def fit_line(fit: dict | None) -> str:
+def fit_line(fit: dict) -> str:
     """A fit as one line: its form, coefficients and how much of the variance it explains."""
-    if not fit:
-        return ""
     told = ", ".join(f"{key} = {value:.4g}" for key, value in (fit.get("coefficients") or {}).items())
     r2 = f"R² = {fit['r2']:.4f}" if fit.get("r2") is not None else ""
     return "; ".join(part for part in (str(fit.get("model") or ""), told, r2) if part)

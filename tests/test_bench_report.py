@@ -21,7 +21,9 @@ NASTY = '<script>alert("x")</script>'
 BUDGETS = {"latency_ms": Budget(max=2.0), "artifact_mb": Budget(max=2.0), "flip_rate": Budget(max=0.03)}
 
 
-def made_record(target: str = "here", night: int = 0, ms: float = 1.0, labels: bool = True, budgets: dict = BUDGETS) -> dict:
+def made_record(
+    target: str = "here", night: int = 0, ms: float = 1.0, labels: bool = True, budgets: dict = BUDGETS
+) -> dict:
     """A record of the form of ``benchmarks/run.py``'s, with made-up samples."""
     random = np.random.default_rng(night)
     blocks = random.lognormal(np.log(ms * 1e6), 0.05, (3, 5, 50)).astype(int)
@@ -90,7 +92,8 @@ def made_entry(record: dict | None, target: str = "here", comparison: dict | Non
     return {
         "target": target, "description": "a test", "reach": "local", "state": "measured" if record else "skipped",
         "verdict": record and record["verdict"], "reason": "" if record else "switched off", "required": False,
-        "seconds": {"measuring": 61.0}, "record": None, "summary": summary, "comparison": comparison, "accepted": None,
+        "seconds": {"measuring": 61.0}, "record": None, "summary": summary, "comparison": comparison,
+        "accepted": None, "remarks": [],
     } | changes  # fmt: skip
 
 
@@ -148,11 +151,13 @@ def full() -> str:
         "latency_ci95": [8.8, 9.4], "ratio": 7.5, "ratio_ci95": [7.2, 7.9], "params": 5_483_032, "size_mb": 21.9,
         "share_of_peak": 0.31,
     }  # fmt: skip
-    fit = {"model": "c0 + c1·x", "coefficients": {"c0": 0.1, "c1": 0.02}, "r2": 0.99}
+    fit = {"model": "c0 + c1·x", "coefficients": {"c0": 0.1, "c1": 0.02}, "r2": 0.99, "factors": [0.1, 0.02]}
+    eager = {**dict.fromkeys(engine), "name": "torch/eager fp32", "latency_ms": 20.0, "latency_ci95": [19, 21]}
+    sizes = {"x": [32, 48, 64], "latency_ms": [0.5, 0.9, 1.2], "ci95": [[0.4, 0.6], [0.8, 1.0], [1.1, 1.3]], "fit": fit}
     record["samples"] |= {
-        "engines": [engine, {**dict.fromkeys(engine), "name": "torch/eager fp32", "latency_ms": 20.0, "latency_ci95": [19, 21]}],
-        "peers": [peer],
-        "growth": {"input_size": {"x": [32, 48, 64], "latency_ms": [0.5, 0.9, 1.2], "ci95": [[0.4, 0.6], None, None], "fit": fit}},
+        "engines": [engine, eager],
+        "peers": [peer, {**dict.fromkeys(peer), "name": "FaceNet", "note": "absent: timm is not installed here"}],
+        "growth": {"input_size": sizes},
         "sustained": [{"t_s": 30 * k, "latency_ms": 1.2, "temperature_c": 50.0 + k, "mhz": None} for k in range(5)],
     }  # fmt: skip
     entries = [made_entry(record, comparison=made_comparison()), made_entry(None, "away")]
@@ -176,7 +181,8 @@ def test_the_page_needs_nothing_outside_itself(full):
     "words",
     [
         "1.20 ms", "×1.200", "1.150 … 1.250", "first night", "numpy", "1.26", "c0ffee00", "MobileNetV3", "5,483,032", "31.0 %",
-        "R² = 0.9900", "away", "switched off", "A CPU", "happiness", "1 h 05 min", "1 min 01 s", "network alone, median",
+       
+        "R² = 0.9900", "timm is not installed", "away", "switched off", "A CPU", "happiness", "1 h 05 min", "1 min 01 s", "network alone, median",
     ],
 )  # fmt: skip
 def test_the_page_shows(full, words):
@@ -229,7 +235,9 @@ def test_accepted_differences_need_no_look():
 
 
 def test_confusion_counts_true_classes_down():
-    found = views.confusion({"labels": [0, 0, 0, 1], "target": [0, 0, 1, 1], "fp32": [0, 0, 0, 0], "classes": ["a", "b"]})
+    found = views.confusion(
+        {"labels": [0, 0, 0, 1], "target": [0, 0, 1, 1], "fp32": [0, 0, 0, 0], "classes": ["a", "b"]}
+    )
     (_, artifact), (_, fp32) = found["matrices"]
     assert [cell[0] for cell in artifact[0]["cells"]] == [2, 1] and artifact[0]["found"] == "66.7 %"
     assert [line["found"] for line in fp32] == ["100.0 %", "0.0 %"]
@@ -246,7 +254,8 @@ def test_the_front_holds_those_that_no_other_beats():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.04, "0.0 s"), (42.3, "42 s"), (200, "3 min 20 s"), (3900, "1 h 05 min"), (59.7, "1 min 00 s")]
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (42.3, "42 s"), (200, "3 min 20 s"), (3900, "1 h 05 min"), (59.7, "1 min 00 s")],
 )
 def test_durations_are_said_as_people_say_them(seconds, text):
     assert report.duration(seconds) == text
