@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 
 INCHES = (4.6, 2.5)
 """At 72 units an inch about as wide as a phone, where it is shown at its own size."""
+WIDE = 5.6
+"""A plot with names in it."""
 COLOURS = {
     "ink": "#010101", "muted": "#020202", "grid": "#030303", "ground": "#040404", "bad": "#050505", "good": "#060606",
     "one": "#0a0a01", "two": "#0a0a02", "three": "#0a0a03", "four": "#0a0a04", "five": "#0a0a05", "six": "#0a0a06",
@@ -114,7 +116,7 @@ def scatter(points: list[Point], x_label: str, y_label: str, name: str, front: b
         if groups != [""]:
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(groups), handletextpad=0.2)
 
-    return _svg(draw, name, (6.4, 3.8))
+    return _svg(draw, name, (WIDE, 3.4))
 
 
 def pareto(points: list[Point]) -> list[Point]:
@@ -143,7 +145,7 @@ def histogram(values: Sequence[float], label: str, name: str, marks: dict[str, f
             _plain_log(axes.xaxis, values)
         _plain_log(axes.yaxis, (1, 1000))
         axes.set(xlabel=label, ylabel="inferences")
-        axes.legend(loc="upper right")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(marks), borderaxespad=0)
 
     return _svg(draw, name)
 
@@ -164,7 +166,7 @@ def ladder(points: list[Point], label: str, name: str) -> str:
         _plain_log(axes.xaxis, [p.x for p in rungs])
         axes.margins(0.08, 0.1)
 
-    return _svg(draw, name, (6.4, 0.9 + 0.26 * len(rungs)))
+    return _svg(draw, name, (WIDE, 0.9 + 0.24 * len(rungs)))
 
 
 def growth(x: Sequence[float], y: Sequence[float], ci95, name: str, label: str, factors, term) -> str:

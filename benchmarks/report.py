@@ -1,8 +1,12 @@
 """``python -m benchmarks.report``: the page of a night once more, from what the night left and from the history.
 
+    python -m benchmarks.report --night build/nightly --history history
+
 One HTML file that needs nothing beside it: no network, no font, no script. Every table and plot is made from records.
 """
 
+import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +14,9 @@ import jinja2
 from markupsafe import Markup
 
 from benchmarks import views
+from benchmarks.history import Store
 from benchmarks.likeness import alike
+from edgefer.errors import exit_with
 from edgefer.files import read_json, write_text
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -26,6 +32,20 @@ HEADLINES = {
     "unreachable": "A device was not there",
 }
 BAD = ("fail", "unreachable", "invalid", "inconclusive")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__.splitlines()[0])
+    night = Path(__file__).resolve().parents[1] / "build" / "nightly"
+    parser.add_argument("--night", type=Path, default=night, metavar="DIR", help="what a night wrote (build/nightly)")
+    parser.add_argument(
+        "--history", metavar="DIR", help="where records are kept (default: EDGEFER_HISTORY, else history/)"
+    )
+    args = parser.parse_args(argv)
+    store = Store(args.history)
+    measured = [entry["target"] for entry in read_json(args.night / "nightly.json")["targets"] if entry["record"]]
+    print(write(args.night, {name: store.records(name).records for name in measured}))
+    return 0
 
 
 def write(folder: Path, history: dict[str, list[dict]]) -> Path:
@@ -132,3 +152,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     return environment.get_template("report.html")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_with(main))

@@ -182,7 +182,9 @@ def test_the_page_needs_nothing_outside_itself(full):
     [
         "1.20 ms", "×1.200", "1.150 … 1.250", "first night", "numpy", "1.26", "c0ffee00", "MobileNetV3", "5,483,032", "31.0 %",
        
-        "R² = 0.9900", "timm is not installed", "away", "switched off", "A CPU", "happiness", "1 h 05 min", "1 min 01 s", "network alone, median",
+        "R² = 0.9900",
+        "timm is not installed", "away", "switched off", "A CPU", "happiness", "1 h 05 min", "1 min 01 s",
+        "network alone, median",
     ],
 )  # fmt: skip
 def test_the_page_shows(full, words):
