@@ -343,8 +343,8 @@ def fit_line(fit: dict) -> str:
 
 
 def flat(value, path: str = "") -> Iterable[tuple[str, str]]:
-    """A nested object as (dotted name, text) pairs; hashes of inputs are left to the record."""
-    if isinstance(value, dict) and value:
+    """A nested object as (dotted name, text) pairs, three names deep at most; hashes of inputs are left to the record."""
+    if isinstance(value, dict) and value and path.count(".") < 2:
         for key, inner in value.items():
             if key != "bundle_inputs":
                 yield from flat(inner, f"{path}.{key}" if path else str(key))

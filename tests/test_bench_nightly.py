@@ -302,3 +302,25 @@ def test_every_option_of_a_run_has_its_place():
         "--data",
         "D",
     ]
+
+
+def test_a_real_night_of_a_tiny_bundle(tmp_path, monkeypatch):
+    """Real programs from end to end, quick and without torch: one target is this machine, one is nowhere."""
+    pytest.importorskip("onnxruntime", reason="runs the tiny model: install edgefer[workshop]")
+    from test_bench_run import EASY, tiny_bundle
+    from test_bench_run import devices as real_devices
+
+    (tmp_path / "no-torch").mkdir()
+    (tmp_path / "no-torch" / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
+    paths = [str(tmp_path / "no-torch"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    bundle, file = tiny_bundle(tmp_path / "tiny", damage=0.001), real_devices(tmp_path / "devices.yaml", **EASY)
+    places = ["--out", str(tmp_path / "out"), "--history", str(tmp_path / "history"), "--devices", str(file)]
+    code = nightly.main([*places, "--quick", "--data", "synthetic", "--bundle", str(bundle)])
+    found = json.loads((tmp_path / "out" / "nightly.json").read_text())
+    here, away = (by_name(found)[name] for name in ("here", "away"))
+    assert (here["state"], away["state"]) == ("measured", "skipped"), here["reason"]
+    assert code == {"pass": 0, "invalid": 3}[found["verdict"]]  # invalid: this machine is too busy to time anything on
+    assert not (tmp_path / "history").exists(), "a quick record was kept"
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "quick" in Page(page).text and "onnxruntime/int8" in page and "target-here-pareto" in page
