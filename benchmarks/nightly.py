@@ -166,7 +166,7 @@ def build(outcome: Outcome, args: argparse.Namespace, say: Callable[[str], None]
     outcome.seconds["bundle"] = ended.seconds
     if ended.code != 0:
         outcome.state, outcome.reason = CRASHED, f"no bundle: {words(ended, args.limit)}"
-        say(f"{name}: {outcome.reason}")
+        say(f"{name}: {'stopped' if stop.is_set() else outcome.reason}")
 
 
 def run(outcome: Outcome, args: argparse.Namespace, say: Callable[[str], None], stop: threading.Event) -> None:
@@ -182,7 +182,7 @@ def run(outcome: Outcome, args: argparse.Namespace, say: Callable[[str], None], 
     if outcome.record is None or ended.code not in (EXIT_CODES[outcome.verdict], REJECTED):
         outcome.record = outcome.comparison = None
         outcome.state, outcome.reason = SKIPPED if ended.code == UNREACHABLE else CRASHED, told
-    say(f"{name}: {outcome.reason or outcome.verdict}")
+    say(f"{name}: {'stopped' if stop.is_set() else outcome.reason or outcome.verdict}")
 
 
 def refused(ended: lanes.Ended, told: str) -> dict | None:
