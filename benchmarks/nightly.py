@@ -62,6 +62,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="make tonight's records the baselines, and say why; differences are then meant",
     )
     add("--quick", action="store_true", help="few rounds, for a first look: marked, not kept in the history")
+    add("--peers", action="store_true", help="measure what people deploy beside each target as well")
+    add("--growth", action="store_true", help="measure how each target's cost grows as well")
+    add("--sustained", type=float, metavar="SECONDS", help="let each target work so long without a pause as well")
     add("--limit", type=float, default=LIMIT_MINUTES, metavar="MINUTES", help="end a target that takes longer (60)")
     add("--data", help="folder or zip with FER+, or 'synthetic' (default: EDGEFER_DATA, else synthetic)")
     add("--bundle", type=Path, metavar="DIR", help="measure this bundle everywhere, instead of building each target's")
@@ -203,10 +206,11 @@ def read_record(file: Path) -> dict | None:
 
 def run_options(args: argparse.Namespace) -> list[str]:
     """What ``benchmarks/run.py`` is told beside the target and the record's file."""
-    quick = ["--quick"] if args.quick else []
+    flags = [f"--{name}" for name in ("quick", "peers", "growth") if getattr(args, name)]
+    sustained = ["--sustained", str(args.sustained)] if args.sustained else []
     history = ["--history", args.history] if args.history else []
     bundle = ["--bundle", str(args.bundle)] if args.bundle else []
-    return ["--engines", "--compare", *quick, *history, *bundle, *shared_options(args)]
+    return ["--engines", "--compare", *flags, *sustained, *history, *bundle, *shared_options(args)]
 
 
 def shared_options(args: argparse.Namespace) -> list[str]:

@@ -60,6 +60,7 @@ class Outcome:
             "reason": self.reason,
             "required": self.required,
             "seconds": {part: round(seconds, 1) for part, seconds in self.seconds.items()},
+            "passes": record["environment"]["run"].get("took_s", {}) if record else {},
             "record": record and f"records/{target.name}.json",
             "summary": record and summary(record),
             "remarks": self.remarks,

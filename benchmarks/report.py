@@ -127,10 +127,12 @@ def _against_baseline(row: dict) -> str:
 
 
 def parts(night: dict) -> Iterator[tuple[str, str]]:
-    """Each part of the night and how long it took, the whole last."""
+    """Each part of the night and how long it took, with the passes of a run under it, the whole last."""
     for entry in night["targets"]:
         for part, seconds in entry["seconds"].items():
             yield f"{entry['target']}: {part}", duration(seconds)
+            for name, inner in entry["passes"].items() if part == "measuring" else ():
+                yield f"– {name}", duration(inner)
     yield "whole night", duration(night["seconds"])
 
 

@@ -1,6 +1,5 @@
 """A night with made-up programs: what one target does must not touch the others, and the verdict is the exit code."""
 
-import argparse
 import json
 import os
 import sys
@@ -289,19 +288,10 @@ def test_last_words_that_xml_forbids_are_left_out(tmp_path):
     assert "<bad> & worse" in ET.parse(tmp_path / "junit.xml").find(".//failure").get("message")
 
 
-def test_every_option_of_a_run_has_its_place():
-    args = argparse.Namespace(quick=True, history="H", bundle=Path("B"), data="D", devices=None)
-    assert nightly.run_options(args) == [
-        "--engines",
-        "--compare",
-        "--quick",
-        "--history",
-        "H",
-        "--bundle",
-        "B",
-        "--data",
-        "D",
-    ]
+def test_every_option_of_a_run_is_passed_on():
+    options = ["--quick", "--peers", "--sustained", "60.0", "--history", "H", "--bundle", "B", "--data", "D"]
+    assert nightly.run_options(nightly.arguments(options)) == ["--engines", "--compare", *options]
+    assert nightly.run_options(nightly.arguments([])) == ["--engines", "--compare"]
 
 
 def test_a_real_night_of_a_tiny_bundle(tmp_path, monkeypatch):

@@ -93,7 +93,7 @@ def made_entry(record: dict | None, target: str = "here", comparison: dict | Non
         "target": target, "description": "a test", "reach": "local", "state": "measured" if record else "skipped",
         "verdict": record and record["verdict"], "reason": "" if record else "switched off", "required": False,
         "seconds": {"measuring": 61.0}, "record": None, "summary": summary, "comparison": comparison,
-        "accepted": None, "remarks": [],
+        "accepted": None, "remarks": [], "passes": {"speed": 31.0},
     } | changes  # fmt: skip
 
 
@@ -184,7 +184,7 @@ def test_the_page_needs_nothing_outside_itself(full):
        
         "R² = 0.9900",
         "timm is not installed", "away", "switched off", "A CPU", "happiness", "1 h 05 min", "1 min 01 s",
-        "network alone, median",
+        "network alone, median", "– speed",
     ],
 )  # fmt: skip
 def test_the_page_shows(full, words):
