@@ -19,6 +19,8 @@ INCHES = (4.6, 2.5)
 """At 72 units an inch about as wide as a phone, where it is shown at its own size."""
 WIDE = 5.6
 """A plot with names in it."""
+LEAST_HEIGHT = 3
+"""Of a scatter's y axis, percentage points: a tenth of a point of accuracy is chance, and must not look like a cliff."""
 COLOURS = {
     "ink": "#010101", "muted": "#020202", "grid": "#030303", "ground": "#040404", "bad": "#050505", "good": "#060606",
     "one": "#0a0a01", "two": "#0a0a02", "three": "#0a0a03", "four": "#0a0a04", "five": "#0a0a05", "six": "#0a0a06",
@@ -113,6 +115,10 @@ def scatter(points: list[Point], x_label: str, y_label: str, name: str, front: b
         axes.set(xlabel=x_label, ylabel=y_label, xscale="log")
         _plain_log(axes.xaxis, [p.x for p in points])
         axes.margins(0.12, 0.18)
+        middle = sum(axes.get_ylim()) / 2
+        axes.set_ylim(
+            min(axes.get_ylim()[0], middle - LEAST_HEIGHT / 2), max(axes.get_ylim()[1], middle + LEAST_HEIGHT / 2)
+        )
         if groups != [""]:
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(groups), handletextpad=0.2)
 
