@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup bench test lint format train clean
+.PHONY: help setup bench nightly test lint format train clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -14,6 +14,9 @@ setup: $(READY)  ## install everything into .venv/
 
 bench: $(READY)  ## compress, export and benchmark the default network on TARGET (i7)
 	$(BIN)/python benchmarks/run.py --target $(TARGET)
+
+nightly: $(READY)  ## benchmark every reachable target and compare with the nights before; the page is build/nightly/report.html
+	$(BIN)/python -m benchmarks.nightly
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest
