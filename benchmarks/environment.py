@@ -48,6 +48,32 @@ def cpu() -> dict:
     }
 
 
+def climate() -> dict:
+    """What may change while a run lasts, of the machine that asks; None or empty where it does not tell.
+
+    Returns:
+        temperature_c: {zone: °C}; mhz: mean over the cores; throttle_events: thermal events that the processor counted since
+        boot; throttled: a Raspberry Pi's word; ticks: {total, steal} of processor time since boot, in clock ticks.
+    """
+    events = [_read(path) for path in Path("/sys/devices/system/cpu").glob("cpu*/thermal_throttle/*_throttle_count")]
+    return {
+        "temperature_c": temperatures(),
+        "mhz": _mhz(_read("/proc/cpuinfo") or ""),
+        "throttle_events": sum(int(count) for count in events if count) if events else None,
+        "throttled": _throttled(),
+        "ticks": ticks(_read("/proc/stat") or ""),
+    }
+
+
+def ticks(stat: str) -> dict[str, int] | None:
+    """Processor time of all cores in the text of /proc/stat; None where there is none."""
+    words = stat.partition("\n")[0].split()
+    if len(words) < 9 or words[0] != "cpu":
+        return None
+    counts = [int(word) for word in words[1:9]]  # user, nice, system, idle, iowait, irq, softirq, steal
+    return {"total": sum(counts), "steal": counts[7]}
+
+
 def temperatures(root: Path = Path("/sys/class/thermal")) -> dict[str, float]:
     """Degrees Celsius of each thermal zone that can be read; empty in most virtual machines."""
     zones = {zone: _read(zone / "temp") for zone in sorted(root.glob("thermal_zone*"))}

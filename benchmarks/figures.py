@@ -37,10 +37,16 @@ def memory(runs: list[dict[str, dict[str, int]]]) -> dict[str, Estimate]:
 
 
 def pipeline(runs: list[dict], seed: int = 0) -> dict[str, Estimate | None]:
-    """Frames a second over the frames' own times, from ``benchmarks.whole.run``; the repeats are processes.
+    """Frames a second over the frames' own times; age and losses at a camera's pace. From ``benchmarks.whole.run``.
 
-    None where no face was found in any frame: nothing then came to a label.
+    None where no face was found in any frame: nothing then came to a label. The repeats are processes.
     """
     if not any(any(run["faces"]) for run in runs):
-        return {"pipeline_fps": None}
-    return {"pipeline_fps": stats.repeats([1e9 * len(run["ns"]) / sum(run["ns"]) for run in runs], seed)}
+        return dict.fromkeys(("pipeline_fps", "result_age_ms", "dropped_frames"))
+    cameras = [run["camera"] for run in runs]
+    dropped = [camera["dropped"] / (camera["dropped"] + len(camera["age_s"])) for camera in cameras]
+    return {
+        "pipeline_fps": stats.repeats([1e9 * len(run["ns"]) / sum(run["ns"]) for run in runs], seed),
+        "result_age_ms": stats.repeats([1000 * float(np.median(camera["age_s"])) for camera in cameras], seed),
+        "dropped_frames": stats.repeats(dropped, seed),
+    }

@@ -37,6 +37,8 @@ GATES = {
     "flips_vs_baseline": Gate("lower"),
     "latency_ms": Gate("lower"),
     "pipeline_fps": Gate("higher"),
+    "result_age_ms": Gate("lower"),
+    "sustained_slowdown": Gate("lower"),
 }
 
 
@@ -72,7 +74,8 @@ def judge(name: str, ratio: Estimate, record: dict) -> str:
 def noisy(record: dict) -> bool:
     """Whether times of this record count for nothing."""
     run = look(record, RUN)
-    return record["verdict"] == "invalid" or (run.get("noise") or 0) > run["noise_bound"]
+    too_noisy = (run.get("noise") or 0) > run["noise_bound"]
+    return record["verdict"] == "invalid" or bool(run.get("spoiling")) or too_noisy
 
 
 def row(

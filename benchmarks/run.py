@@ -8,11 +8,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import nights, verdict
-from benchmarks.session import FULL, QUICK, Session
+from benchmarks import forecast, nights, verdict
+from benchmarks.session import FULL, QUICK, Effort, Session
 from edgefer import bundle, targets
 from edgefer.errors import EnvironmentInvalid, Unreachable, exit_with
-from edgefer.files import write_json
+from edgefer.files import read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "train" / "checkpoints" / "efficientface"
@@ -31,6 +31,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--data", help="folder or zip with FER+, or 'synthetic' (default: EDGEFER_DATA, else synthetic)")
     add("--devices", type=Path, metavar="FILE", help="targets and budgets (default: devices.yaml)")
     add("--quick", action="store_true", help="few rounds, for a first look; the report says so")
+    add("--sustained", type=float, default=0.0, metavar="SECONDS", help="work so long without a pause as well (0: not)")
+    add("--dry-run", action="store_true", help="say what would be measured and how long it takes, and measure nothing")
     nights.flags(parser)
     return parser.parse_args(argv)
 
@@ -38,6 +40,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
     target = reachable_target(args)
+    effort = replace(QUICK if args.quick else FULL, sustained_s=args.sustained)
+    if args.dry_run:
+        return forecast_only(args, target, effort)
     progress, table = reporting()
     store = nights.store(args)
     if args.latest:
@@ -46,10 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     opened = open_bundle(args, target)
     earlier = store.earlier(target) if store else None
     with progress() as say:
-        record = Session(opened, target, args.data, QUICK if args.quick else FULL, say, earlier).record(
-            every=args.engines
-        )
-    files = [ROOT / "build" / "bench" / f"{target.name}.json", *([args.json] if args.json else [])]
+        record = Session(opened, target, args.data, effort, say, earlier).record(every=args.engines)
+    files = [record_file(target), *([args.json] if args.json else [])]
     write(record, files)
     table.show(record, str(files[-1]), table.console())
     if kept := nights.keep(args, store, record, opened.folder):
@@ -60,6 +63,23 @@ def main(argv: list[str] | None = None) -> int:
     write(record | {"comparison": comparison}, files)
     table.show_comparison(comparison, table.console())
     return verdict.EXIT_CODES[verdict.worst(record["verdict"], comparison["verdict"])]
+
+
+def record_file(target: targets.Target) -> Path:
+    """Where a target's latest record lies."""
+    return ROOT / "build" / "bench" / f"{target.name}.json"
+
+
+def forecast_only(args: argparse.Namespace, target: targets.Target, effort: Effort) -> int:
+    """Print what would be measured, and write it where ``--json`` says."""
+    folder = args.bundle or ROOT / "build" / "bundles" / target.name
+    opened = bundle.load(folder) if args.bundle or (folder / bundle.MANIFEST).is_file() else None
+    last = forecast.last_run(record_file(target), target, effort, args.engines, read_json)
+    found = forecast.passes(target, opened, effort, args.engines, [], last)
+    print("\n".join(forecast.told(target, found)))
+    if args.json:
+        write_json(args.json, forecast.to_json(target, found))
+    return 0
 
 
 def write(record: dict, files: list[Path]) -> None:

@@ -1,6 +1,7 @@
 """One benchmark run from bundle to record: each pass in turn, its raw samples kept, everything judged at the end."""
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -9,7 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import agreement, contenders, environment, figures, interleave, resources, stats, verdict, whole
+from benchmarks import (
+    agreement,
+    contenders,
+    disturbance,
+    environment,
+    executed,
+    figures,
+    interleave,
+    resources,
+    stats,
+    sustained,
+    verdict,
+    whole,
+)
 from benchmarks.interleave import Plan
 from benchmarks.processes import Worker
 from benchmarks.stats import Estimate
@@ -29,6 +43,8 @@ class Effort:
     cold_starts: int
     pipeline_runs: int
     quick: bool
+    sustained_s: float = 0.0
+    """Of uninterrupted work at the end; 0: none."""
 
 
 FULL = Effort(Plan(), memory_runs=3, cold_starts=7, pipeline_runs=3, quick=False)
@@ -63,39 +79,74 @@ class Session:
         self.measured: dict[str, Estimate | None] = {}
         self.samples: dict = {}
         self.details: dict[str, dict] = {}
+        self.readings: list[dict] = []
+        self.spoiling: list[str] = []
+        self.took_s: dict[str, float] = {}
         self.remarks: list[str] = []
         self.notes = dict(NOTES)
 
     def record(self, every: bool = False) -> dict:
         """Measure and judge: ``{schema, target, verdict, metrics, environment, samples}``. With ``every``, each artifact."""
         fingerprint = environment.fingerprint()
-        noise = self.time_models(every)
-        self.weigh()
-        frames = self.time_pipeline()
-        crops, paired = self.compare()
-        problems = [f"parity: {p}" for p in parity.problems(paired, self.target.margin_points)]
+        with self.taking("speed"):
+            noise = self.time_models(every)
+        with self.taking("memory and cold start"):
+            self.weigh()
+        with self.taking("pipeline"):
+            frames = self.time_pipeline()
+        with self.taking("agreement"):
+            crops, paired = self.compare()
+        problems = self.fallbacks() + [f"parity: {p}" for p in parity.problems(paired, self.target.margin_points)]
         if every:
-            self.samples["engines"] = self.every_engine(crops)
-        noisy = noise > verdict.NOISE_BOUND
-        if noisy:
-            self.remarks.append(
-                f"noise: blocks of the same thing differ by {noise:.0%}; {verdict.NOISE_BOUND:.0%} is allowed"
-            )
+            with self.taking("every engine"):
+                self.samples["engines"] = self.every_engine(crops)
+        if self.effort.sustained_s:
+            with self.taking("sustained"):
+                self.sustain()
+        self.spoiling = self.disturbances(noise)
         load, cores = fingerprint["load_average_at_start"][0], len(fingerprint["cpu"]["affinity"])
         if load > cores:
             self.remarks.append(
                 f"busy: load average {load:.1f} on {cores} cores when the run began; times may be too long"
             )
-        rows = verdict.metrics(self.measured, self.target.budgets, noisy, self.notes)
+        rows = verdict.metrics(self.measured, self.target.budgets, bool(self.spoiling), self.notes)
         self.remarks += [f"{name} was not measured and nothing stands in for it" for name in verdict.unanswered(rows)]
         return {
             "schema": SCHEMA,
             "target": self.target.name,
-            "verdict": verdict.overall(rows, problems, noisy),
+            "verdict": verdict.overall(rows, problems, bool(self.spoiling)),
             "metrics": {row.name: row.to_json() for row in rows},
             "environment": {**fingerprint, "run": self.described(crops, frames, noise, problems)},
             "samples": self.samples,
         }
+
+    @contextmanager
+    def taking(self, name: str) -> Iterator[None]:
+        """Keeps how long a pass took, for the record and for whoever plans the next run."""
+        start = time.monotonic()
+        yield
+        self.took_s[name] = round(time.monotonic() - start, 1)
+
+    def disturbances(self, noise: float) -> list[str]:
+        """What makes the times worthless, which is remarked as well as what does not."""
+        medians = [float(np.median(ns)) for ns in self.blocks[contenders.TARGET]]
+        found = disturbance.findings(self.readings, medians)
+        spoiling = list(found.spoiling)
+        if noise > verdict.NOISE_BOUND:
+            spoiling.append(
+                f"noise: blocks of the same thing differ by {noise:.0%}; {verdict.NOISE_BOUND:.0%} is allowed"
+            )
+        self.remarks += [*spoiling, *found.remarks]
+        self.samples["climate"] = self.readings
+        return spoiling
+
+    def sustain(self) -> None:
+        """Work without a pause, with temperature and frequency."""
+        self.say(f"sustained: {self.effort.sustained_s:.0f} s without a pause")
+        with self.started(contenders.TARGET, self.job) as worker:
+            self.samples["sustained"] = sustained.run(worker, self.effort.sustained_s)
+        self.measured |= sustained.figures(self.samples["sustained"])
+        self.notes["sustained_slowdown"] = sustained.note(self.samples["sustained"])
 
     def time_models(self, every: bool) -> float:
         """The interleaved run; gives the spread of the target's own blocks."""
@@ -115,6 +166,19 @@ class Session:
             )
         return stats.spread(run.blocks[contenders.TARGET])
 
+    def fallbacks(self) -> list[str]:
+        """Where the target's artifact was not executed as it says; the others' only make a remark."""
+        precisions = {contenders.TARGET: self.target.precision, contenders.ORT: "fp32", contenders.SAME: "fp32"}
+        precisions |= {artifact.name: artifact.precision for artifact in contenders.runnable(self.bundle)}
+        found = {
+            role: executed.problems(role, precisions[role], self.target.threads, details)
+            for role, details in self.details.items()
+            if role in precisions
+        }
+        own = found.pop(contenders.TARGET)
+        self.remarks += [remark for remarks in found.values() for remark in remarks]
+        return own
+
     @contextmanager
     def started(self, role: str, job: dict) -> Iterator[Worker]:
         """A contender ready to be timed; the first time, it is asked what really runs."""
@@ -122,7 +186,11 @@ class Session:
             worker.start()
             if role not in self.details:
                 self.details[role] = worker.ask("details")
+            if role == contenders.TARGET:
+                self.readings.append(worker.ask("climate"))
             yield worker
+            if role == contenders.TARGET:
+                self.readings.append(worker.ask("climate"))
 
     def weigh(self) -> None:
         """Memory, cold start and size."""
@@ -160,6 +228,7 @@ class Session:
         self.samples["pipeline"] = runs
         self.measured |= figures.pipeline(runs)
         self.notes["pipeline_fps"] = whole.note(runs[0])
+        self.notes["result_age_ms"] = whole.camera_note(runs)
         return f"{frames.source}, faces by {runs[0]['detector']}"
 
     def compare(self) -> tuple[agreement.Crops, parity.Paired]:
@@ -253,6 +322,8 @@ class Session:
             "frames": frames,
             "noise": noise,
             "noise_bound": verdict.NOISE_BOUND,
+            "spoiling": self.spoiling,
+            "took_s": self.took_s,
             "problems": problems,
             "remarks": self.remarks,
         }

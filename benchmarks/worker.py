@@ -4,9 +4,10 @@
     python -P benchmarks/worker.py '{"kind": "eager", "system": …, "threads": …}'
     python -P benchmarks/worker.py '{"kind": "pipeline", …}'
 
-Requests: load, first, details, memory, run (n or seconds), predict, frames; each is the function of that name below. Waiting
-for one is a blocking read, so an idle worker takes no time from the one being measured. The process imports numpy, edgefer and
-its one engine, so its memory and start-up are a device's; torch and OpenCV come in only for the kinds that are about them.
+Requests: load, first, details, memory, climate, run (n or seconds), predict, frames; each is the function of that name below.
+Waiting for one is a blocking read, so an idle worker takes no time from the one being measured. The process imports numpy,
+edgefer and its one engine, so its memory and start-up are a device's; torch and OpenCV come in only for the kinds that are
+about them.
 """
 
 import importlib
@@ -77,6 +78,13 @@ def memory(_model: Model, _request: dict) -> dict:
     status = Path("/proc/self/status").read_text()
     rollup = Path("/proc/self/smaps_rollup").read_text()
     return {"vm_hwm": _kib(status, "VmHWM:"), "vm_rss": _kib(status, "VmRSS:"), "pss": _kib(rollup, "Pss:")}
+
+
+def climate(_model: Model, _request: dict) -> dict:
+    """Temperature, frequency and throttling of this machine; see ``benchmarks.environment.climate``."""
+    from benchmarks import environment
+
+    return environment.climate()
 
 
 def predict(model: Model, request: dict) -> dict:
@@ -153,7 +161,7 @@ KINDS = {
     "eager": (_import_torch, _open_eager),
     "pipeline": (_nothing, _nothing),
 }
-REQUESTS = {f.__name__: f for f in (load, first, details, run, memory, predict, frames)}
+REQUESTS = {f.__name__: f for f in (load, first, details, run, memory, climate, predict, frames)}
 
 
 def _kib(text: str, field: str) -> int:

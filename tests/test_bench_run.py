@@ -24,15 +24,24 @@ SIDE, CLASSES = 16, len(FERPLUS_LABELS)
 EYES_NOSE_MOUTH = ((0.3, 0.35), (0.7, 0.35), (0.5, 0.55), (0.35, 0.75), (0.65, 0.75))
 
 
-def tiny_model(path: Path, weights: np.ndarray) -> None:
-    """uint8 (1, S, S, 1) → float32 (1, 8): one linear layer and a softmax, weights (S·S, 8)."""
+def tiny_model(path: Path, weights: np.ndarray, integer: bool = False) -> None:
+    """uint8 (1, S, S, 1) → float32 (1, 8): one linear layer, in float or in int8, and a softmax; weights (S·S, 8)."""
     h = onnx.helper
-    size = onnx.numpy_helper.from_array(np.array([1, SIDE * SIDE], np.int64), "flat")
-    matrix = onnx.numpy_helper.from_array(weights.astype(np.float32), "weights")
+    scale = np.float32(np.abs(weights).max() / 127)
+    constants = {"flat": np.array([1, SIDE * SIDE], np.int64), "scale": scale}
+    constants["weights"] = np.round(weights / scale).astype(np.int8) if integer else weights.astype(np.float32)
+    in_float = [
+        h.make_node("Cast", ["row"], ["float"], to=onnx.TensorProto.FLOAT),
+        h.make_node("MatMul", ["float", "weights"], ["logits"]),
+    ]
+    in_int8 = [
+        h.make_node("MatMulInteger", ["row", "weights"], ["sums"]),
+        h.make_node("Cast", ["sums"], ["float"], to=onnx.TensorProto.FLOAT),
+        h.make_node("Mul", ["float", "scale"], ["logits"]),
+    ]
     nodes = [
-        h.make_node("Cast", ["crop"], ["float"], to=onnx.TensorProto.FLOAT),
-        h.make_node("Reshape", ["float", "flat"], ["row"]),
-        h.make_node("MatMul", ["row", "weights"], ["logits"]),
+        h.make_node("Reshape", ["crop", "flat"], ["row"]),
+        *(in_int8 if integer else in_float),
         h.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
     graph = h.make_graph(
@@ -40,19 +49,22 @@ def tiny_model(path: Path, weights: np.ndarray) -> None:
         "tiny",
         [h.make_tensor_value_info("crop", onnx.TensorProto.UINT8, [1, SIDE, SIDE, 1])],
         [h.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, [1, CLASSES])],
-        [size, matrix],
+        [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     onnx.save(h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8), path)
 
 
-def tiny_bundle(folder: Path, damage: float) -> Path:
-    """A bundle whose "int8" artifact is its fp32 one with weights off by ``damage`` of their own spread."""
+def tiny_bundle(folder: Path, damage: float, integer: bool = True) -> Path:
+    """A bundle whose int8 artifact has the weights of its fp32 one, off by ``damage`` of their own spread.
+
+    With ``integer=False`` the artifact that is called int8 computes in float.
+    """
     folder.mkdir()
     random = np.random.default_rng(0)
     weights = random.normal(0, 0.02, (SIDE * SIDE, CLASSES))
     noise = random.normal(0, 0.02, weights.shape)
     tiny_model(folder / "fp32.onnx", weights)
-    tiny_model(folder / "int8.onnx", weights + damage * noise)
+    tiny_model(folder / "int8.onnx", weights + damage * noise, integer)
     boxes = {"haar": (0.1, 0.1, 0.8, 0.8), "yunet": (0.1, 0.1, 0.8, 0.8)}
     spec = ModelSpec("efficientface", FERPLUS_LABELS, SIDE, 1, Alignment(EYES_NOSE_MOUTH, boxes))
     artifacts = tuple(bundle.artifact(folder, "onnxruntime", "onnx", p, [f"{p}.onnx"]) for p in ("fp32", "int8"))
@@ -141,6 +153,12 @@ def test_figures_can_be_derived_again_from_the_raw_samples(good):
     assert metrics["latency_ms"]["value"] == pytest.approx(np.median(target) / 1e6)
     cold = [start["total"] for start in samples["cold_start"]]
     assert metrics["cold_start_ms"]["value"] == pytest.approx(np.median(cold))
+    ages = [np.median(run["camera"]["age_s"]) for run in samples["pipeline"]]
+    assert metrics["result_age_ms"]["value"] is None or metrics["result_age_ms"]["value"] == pytest.approx(
+        1000 * np.median(ages)
+    )
+    assert len(samples["climate"]) == 2 * len(target), "the climate is read before and after every round"
+    assert record["environment"]["run"]["took_s"].keys() >= {"speed", "pipeline", "agreement"}
     assert metrics["peak_rss_mb"]["value"] == max(run["steady"]["vm_hwm"] for run in samples["memory"]) / 1e6
 
 
@@ -238,6 +256,28 @@ def test_a_damaged_artifact_fails_parity_without_any_budget(place):
     done = run_without_torch(place, "--devices", devices(place / "none.yaml"), "--bundle", place / "damaged")
     assert done.returncode == 1, done.stderr
     assert "labels flip" in done.stdout
+
+
+def test_a_dry_run_says_what_and_how_long_and_measures_nothing(place):
+    file = devices(place / "easy.yaml", **EASY)
+    told = place / "plan.json"
+    flags = ("--bundle", place / "good", "--sustained", 30, "--dry-run", "--json", told)
+    done = run("--target", "here", "--devices", file, *flags)
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(told.read_text())
+    assert plan["dry_run"] and plan["target"] == "here"
+    assert plan["seconds"] == pytest.approx(sum(part["seconds"] for part in plan["passes"]))
+    assert [part["name"] for part in plan["passes"]] == [
+        "speed", "memory and cold start", "pipeline", "agreement", "sustained",
+    ]  # fmt: skip
+    assert "nothing was measured" in done.stdout and "7 rounds of fresh processes" in done.stdout
+
+
+def test_int8_executed_as_float_fails_whatever_it_measures(place):
+    tiny_bundle(place / "float", damage=0.001, integer=False)
+    done = run_without_torch(place, "--devices", devices(place / "none.yaml"), "--bundle", place / "float")
+    assert done.returncode == 1, done.stderr
+    assert "1 in float32, though the artifact is int8" in done.stdout
 
 
 def test_without_torch_the_eager_reference_is_not_measured_and_says_why(good):

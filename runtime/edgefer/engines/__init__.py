@@ -52,7 +52,8 @@ class Engine(Protocol):
 
     @property
     def details(self) -> dict:
-        """What really runs, as JSON values: engine version, threads, executed precision as far as the engine tells."""
+        """What really runs, as JSON values: engine version, threads, and by the engine's own account ``layers``: dtype → how
+        many layers that multiply (convolutions, dense ones) are computed in it. Asking may take time and memory."""
 
 
 def load(name: str, model: Path, threads: int = 1) -> Engine:

@@ -10,6 +10,8 @@ import numpy as np
 from edgefer import engines
 from edgefer.engines import contract
 
+MULTIPLYING = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "TRANSPOSE_CONV"}
+"""Operators that multiply by weights or by each other."""
 PACKAGES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 
 
@@ -32,13 +34,16 @@ class LiteRT:
 
     @property
     def details(self) -> dict:
-        tensors = Counter(np.dtype(tensor["dtype"]).name for tensor in self._interpreter.get_tensor_details())
-        delegated = any(op["op_name"] == "DELEGATE" for op in self._interpreter._get_ops_details())  # no public way
+        dtypes = {t["index"]: np.dtype(t["dtype"]).name for t in self._interpreter.get_tensor_details()}
+        operators = self._interpreter._get_ops_details()  # no public way
+        delegated = any(op["op_name"] == "DELEGATE" for op in operators)
+        # A float input beside int8 weights is computed in float (dynamic-range quantisation), so the input's type counts.
+        layers = Counter(dtypes[int(op["inputs"][0])] for op in operators if op["op_name"] in MULTIPLYING)
         return {
             "engine": f"{self._package} {importlib.metadata.version(self._package)}",
             "threads": self._threads,
             "precision": "as the file says: LiteRT computes each operator in the type of its tensors",
-            "tensors": dict(sorted(tensors.items())),
+            "layers": dict(sorted(layers.items())),
             "delegate": "XNNPACK" if delegated else "none",
         }
 

@@ -8,6 +8,11 @@ import numpy as np
 from edgefer import engines
 from edgefer.engines import contract
 
+MULTIPLYING = {"Convolution", "GroupConvolution", "Deconvolution", "FullyConnected", "MatMul"}
+"""Layers that multiply by weights or by each other."""
+DTYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "i8": "int8", "u8": "int8"}
+"""Precisions of OpenVINO's runtime model → as every engine's details name them."""
+
 
 class OpenVino:
     """See ``edgefer.engines.Engine``."""
@@ -25,10 +30,9 @@ class OpenVino:
 
     @property
     def details(self) -> dict:
-        layers = [node.get_rt_info() for node in self._compiled.get_runtime_model().get_ordered_ops()]
-        executed = Counter(
-            str(layer["runtimePrecision"].astype(str)) for layer in layers if "runtimePrecision" in layer
-        )
+        infos = [node.get_rt_info() for node in self._compiled.get_runtime_model().get_ordered_ops()]
+        layers = [(str(i["layerType"].astype(str)), str(i["runtimePrecision"].astype(str))) for i in infos]
+        executed = Counter(DTYPES.get(precision, precision) for kind, precision in layers if kind in MULTIPLYING)
         return {
             "engine": f"openvino {self._version}",
             "threads": int(self._compiled.get_property("INFERENCE_NUM_THREADS")),
