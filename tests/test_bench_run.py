@@ -95,7 +95,8 @@ def run_without_torch(place: Path, *arguments) -> subprocess.CompletedProcess:
     hide.mkdir(exist_ok=True)
     (hide / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
     quick = ("--quick", "--data", "synthetic", "--json", place / "record.json")
-    return run("--target", "here", *arguments, *quick, PYTHONPATH=str(hide))
+    path = os.pathsep.join([str(hide), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return run("--target", "here", *arguments, *quick, PYTHONPATH=path)
 
 
 @pytest.fixture(scope="module")
