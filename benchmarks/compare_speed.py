@@ -26,7 +26,7 @@ def speeds(record: dict, baseline: dict) -> list[Row]:
         why = "only one of the two runs took times"
         return [rows.row(REFERENCES, "×", None, None, None, "inconclusive", why)] if any(timed) else []
     beside = _beside(record, baseline)
-    engines = [look(each, (*RUN, "contenders", contenders.TARGET)) for each in (record, baseline)]
+    engines = [look(each, (*RUN, "contenders", contenders.TARGET, "engine")) for each in (record, baseline)]
     decides = beside is None or engines[0] != engines[1]
     found = [] if beside is None else [beside]
     found.append(_over_references(record, baseline, decides))

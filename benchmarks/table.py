@@ -115,7 +115,7 @@ def comparison_table(rows: list[dict], out: Console) -> Table:
         table.add_column(heading, justify="right", overflow="fold")
     table.add_column("verdict", overflow="fold")
     for row in rows:
-        ends = " … ".join(f"{end:.3f}" for end in row["ratio_ci95"] or ())
+        ends = "–".join(f"{end:.3f}" for end in row["ratio_ci95"] or ())
         ratio = "–" if row["ratio"] is None else f"{row['ratio']:.3f}"
         figures = [quantity(row[side], row["unit"]) for side in ("now", "baseline")]
         verdict = row["verdict"] or "–"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks.history import Store
 from edgefer import bundle
 from edgefer.spec import FERPLUS_LABELS, Alignment, ModelSpec
 
@@ -94,7 +95,8 @@ def run_without_torch(place: Path, *arguments) -> subprocess.CompletedProcess:
     hide.mkdir(exist_ok=True)
     (hide / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
     quick = ("--quick", "--data", "synthetic", "--json", place / "record.json")
-    return run("--target", "here", *arguments, *quick, PYTHONPATH=str(hide))
+    path = os.pathsep.join([str(hide), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return run("--target", "here", *arguments, *quick, PYTHONPATH=path)
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +200,38 @@ def test_the_table_is_plain_and_whole_in_a_pipe(good):
     assert max(map(len, table)) <= 100
     assert all(any(line.split("|")[1].strip() == name for line in table if "|" in line) for name in record["metrics"])
     assert "quick" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def compared(place, good) -> tuple[subprocess.CompletedProcess, dict, Store]:
+    """A quick run beside the good one, which is the accepted baseline, and the store they are in."""
+    store, baseline = Store(place / "history"), json.loads(json.dumps(good[1]))
+    baseline["environment"]["run"]["quick"], baseline["verdict"] = False, "pass"
+    baseline["environment"]["git"] = {"commit": "0" * 40, "dirty": False}
+    store.append(baseline, place / "good")
+    store.accept("here", "the good one")
+    options = ("--bundle", place / "good", "--history", store.folder, "--compare")
+    done = run_without_torch(place, "--devices", place / "easy.yaml", *options)
+    return done, json.loads((place / "record.json").read_text()), store
+
+
+def test_the_baselines_own_artifact_is_timed_beside_todays(compared):
+    done, record, _ = compared
+    assert done.returncode in (0, 3, 4), done.stderr  # three quick rounds may leave doubt
+    assert record["samples"]["interleaved"]["blocks"].keys() == {"target", "onnxruntime_fp32", "baseline"}
+    assert len(record["samples"]["cold_start"]) == len(record["samples"]["cold_start_baseline"])
+    rows = {row["metric"]: row for row in record["comparison"]["rows"]}
+    assert rows["latency_vs_baseline"]["ratio"] == pytest.approx(1, abs=0.3)
+    assert (rows["flips_vs_baseline"]["now"], rows["artifact_mb"]["ratio"]) == (0, 1)
+    assert record["comparison"]["baseline"]["reason"] == "the good one"
+
+
+def test_the_comparison_is_printed_and_a_quick_run_is_not_kept(compared):
+    done, record, store = compared
+    assert f"comparison: {record['comparison']['verdict']}" in done.stdout
+    assert "the good one" in done.stdout and "| latency_vs_baseline " in done.stdout
+    assert max(len(line.rstrip()) for line in done.stdout.splitlines() if line.startswith(("|", "+"))) <= 100
+    assert len(store.records("here").records) == 1
 
 
 def test_a_broken_budget_fails_the_run(place):
