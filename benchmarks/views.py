@@ -234,7 +234,7 @@ def pareto(name: str, record: dict) -> str:
                 Point(row["latency_ms"], 100 * row["accuracy"], row["name"], spread, size=size, group="peers")
             )
     label = "accuracy, %" if labelled else "labels as fp32's, %"
-    return plots.scatter(points, "latency of the network, ms (logarithmic)", label, f"{name}-pareto")
+    return plots.scatter(points, "latency of the network, ms", label, f"{name}-pareto")
 
 
 def histogram(name: str, samples: dict) -> str:
@@ -314,7 +314,7 @@ def peers_plot(name: str, peers: list[dict]) -> str:
         Point(x=row["latency_ms"], y=0, name=name_, x_ci95=row.get("latency_ci95"), group=row["name"])
         for row, name_ in zip(told, names, strict=True)
     ]
-    return plots.ladder(points, "latency, ms (logarithmic)", f"{name}-peers")
+    return plots.ladder(points, "latency, ms", f"{name}-peers")
 
 
 def growth(name: str, axes: dict[str, dict]) -> list[dict]:
