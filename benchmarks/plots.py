@@ -277,6 +277,8 @@ def _across(axes: Axes, label: str, values: Sequence[float]) -> None:
     if wide:
         axes.set_xscale("log")
         _plain_log(axes.xaxis, values)
+    else:
+        axes.locator_params(axis="x", nbins=5)
 
 
 def _plain_log(axis, values: Sequence[float]) -> None:

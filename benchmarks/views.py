@@ -307,7 +307,7 @@ def peer_rows(peers: list[dict]) -> list[dict]:
 
 
 def peers_plot(name: str, peers: list[dict]) -> str:
-    """Latency of each, on one logarithmic axis."""
+    """Latency of each, on one axis."""
     told = [row for row in peers if row.get("latency_ms") is not None]
     names = [" ".join(str(row[k]) for k in ("name", "engine", "precision") if row.get(k)) for row in told]
     points = [
@@ -360,7 +360,7 @@ def _text(value) -> str:
     if isinstance(value, bool) or value is None:
         return {None: "–", True: "yes", False: "no"}[value]
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.4g}"
     return value[:12] + "…" if isinstance(value, str) and _is_hash(value) else str(value)
 
 
