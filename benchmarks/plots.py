@@ -112,8 +112,8 @@ def scatter(points: list[Point], x_label: str, y_label: str, name: str, front: b
         for index, group in enumerate(groups):
             _group(axes, [p for p in points if p.group == group], group, SERIES[index % 6], SHAPES[index % 6], largest)
         _names(axes, points)
-        axes.set(xlabel=x_label, ylabel=y_label, xscale="log")
-        _plain_log(axes.xaxis, [p.x for p in points])
+        axes.set_ylabel(y_label)
+        _across(axes, x_label, [p.x for p in points])
         axes.margins(0.12, 0.18)
         middle = sum(axes.get_ylim()) / 2
         axes.set_ylim(
@@ -168,8 +168,7 @@ def ladder(points: list[Point], label: str, name: str) -> str:
             axes.errorbar(p.x, height, xerr=whiskers, fmt="o", color=COLOURS["one"], markersize=5, capsize=2)
         axes.set_yticks(range(len(rungs)), [p.name for p in rungs])
         axes.tick_params(axis="y", length=0, labelcolor=COLOURS["ink"])
-        axes.set(xlabel=label, xscale="log")
-        _plain_log(axes.xaxis, [p.x for p in rungs])
+        _across(axes, label, [p.x for p in rungs])
         axes.margins(0.08, 0.1)
 
     return _svg(draw, name, (WIDE, 0.9 + 0.24 * len(rungs)))
@@ -269,6 +268,17 @@ def _room(axes: Axes) -> None:
     middle, least = (low + high) / 2, abs(low + high) / 2 * 0.1
     if high - low < 2 * least:
         axes.set_ylim(middle - least, middle + least)
+
+
+def _across(axes: Axes, label: str, values: Sequence[float]) -> None:
+    """Label of the x axis, which is logarithmic where the values are far apart."""
+    wide = max(values) > 3 * min(values) > 0
+    axes.set_xlabel(f"{label} (logarithmic)" if wide else label)
+    if wide:
+        axes.set_xscale("log")
+        _plain_log(axes.xaxis, values)
+    else:
+        axes.locator_params(axis="x", nbins=5)
 
 
 def _plain_log(axis, values: Sequence[float]) -> None:

@@ -234,7 +234,7 @@ def pareto(name: str, record: dict) -> str:
                 Point(row["latency_ms"], 100 * row["accuracy"], row["name"], spread, size=size, group="peers")
             )
     label = "accuracy, %" if labelled else "labels as fp32's, %"
-    return plots.scatter(points, "latency of the network, ms (logarithmic)", label, f"{name}-pareto")
+    return plots.scatter(points, "latency of the network, ms", label, f"{name}-pareto")
 
 
 def histogram(name: str, samples: dict) -> str:
@@ -307,14 +307,14 @@ def peer_rows(peers: list[dict]) -> list[dict]:
 
 
 def peers_plot(name: str, peers: list[dict]) -> str:
-    """Latency of each, on one logarithmic axis."""
+    """Latency of each, on one axis."""
     told = [row for row in peers if row.get("latency_ms") is not None]
     names = [" ".join(str(row[k]) for k in ("name", "engine", "precision") if row.get(k)) for row in told]
     points = [
         Point(x=row["latency_ms"], y=0, name=name_, x_ci95=row.get("latency_ci95"), group=row["name"])
         for row, name_ in zip(told, names, strict=True)
     ]
-    return plots.ladder(points, "latency, ms (logarithmic)", f"{name}-peers")
+    return plots.ladder(points, "latency, ms", f"{name}-peers")
 
 
 def growth(name: str, axes: dict[str, dict]) -> list[dict]:
@@ -360,7 +360,7 @@ def _text(value) -> str:
     if isinstance(value, bool) or value is None:
         return {None: "–", True: "yes", False: "no"}[value]
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.4g}"
     return value[:12] + "…" if isinstance(value, str) and _is_hash(value) else str(value)
 
 

@@ -214,6 +214,7 @@ def test_nasty_names_are_text_everywhere(full):
 def test_without_history_baseline_labels_or_extras_the_page_still_renders():
     record = made_record(labels=False)
     del record["samples"]["interleaved"]
+    record["samples"]["engines"] = [{"name": "litert/int8", "latency_ms": None}, {"name": "litert/fp32"}]
     page = report.page(made_night(made_entry(record)), {"here": record}, {})
     text = Page(page).text
     assert "No baseline is accepted yet" in text and "One night only" in text and "No labels here" in text
