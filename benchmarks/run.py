@@ -6,9 +6,10 @@ Exit codes: 0 pass, 1 a budget or parity is broken, 2 usage, 3 invalid (too nois
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from benchmarks import verdict
+from benchmarks import benchmark_app, growth, peers, verdict
 from benchmarks.session import FULL, QUICK, Session
 from edgefer import bundle, targets
 from edgefer.errors import EnvironmentInvalid, Unreachable, exit_with
@@ -25,6 +26,17 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--engine", help="measure this engine instead of the target's")
     add("--precision", choices=bundle.PRECISIONS, help="measure this precision instead of the target's")
     add("--engines", action="store_true", help="measure every artifact of the bundle in the same run as well")
+    add(
+        "--peers",
+        action="store_true",
+        help="measure what people deploy, and the machine's peak, in the same run as well",
+    )
+    add(
+        "--benchmark-app", action="store_true", help="hold our figures of the OpenVINO artifact against benchmark_app's"
+    )
+    add(
+        "--growth", action="store_true", help="measure how cost grows with input size, faces, threads and batch as well"
+    )
     add("--json", type=Path, metavar="FILE", help="write the record to FILE as well")
     add("--bundle", type=Path, metavar="DIR", help="measure this bundle as it is, instead of building one")
     add("--checkpoint", type=Path, default=CHECKPOINT, metavar="DIR", help="what a bundle is built from")
@@ -40,7 +52,8 @@ def main(argv: list[str] | None = None) -> int:
     progress, table = reporting()
     opened = open_bundle(args, target)
     with progress() as say:
-        record = Session(opened, target, args.data, QUICK if args.quick else FULL, say).record(every=args.engines)
+        session = Session(opened, target, args.data, QUICK if args.quick else FULL, say)
+        record = session.record(every=args.engines, studies=studies(args))
     files = [ROOT / "build" / "bench" / f"{target.name}.json", *([args.json] if args.json else [])]
     for file in files:
         write_json(file, record)
@@ -56,6 +69,16 @@ def reporting():
     except ModuleNotFoundError as error:
         raise EnvironmentInvalid(f"benchmarks need {error.name}; run: pip install 'edgefer[workshop]'") from None
     return progress, table
+
+
+def studies(args: argparse.Namespace) -> tuple:
+    """The studies that were asked for, in the order they run."""
+    asked = {
+        peers.study: args.peers,
+        benchmark_app.study: args.benchmark_app,
+        partial(growth.study, checkpoint=args.checkpoint): args.growth,
+    }
+    return tuple(study for study, wanted in asked.items() if wanted)
 
 
 def reachable_target(args: argparse.Namespace) -> targets.Target:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import agreement, contenders, environment, figures, interleave, resources, stats, verdict, whole
-from benchmarks.interleave import Plan
+from benchmarks import agreement, contenders, environment, figures, idle, interleave, resources, stats, verdict, whole
+from benchmarks.interleave import Interleaved, Plan
 from benchmarks.processes import Worker
 from benchmarks.stats import Estimate
 from edgefer import engines, parity
@@ -56,8 +56,11 @@ class Session:
         self.remarks: list[str] = []
         self.notes = dict(NOTES)
 
-    def record(self, every: bool = False) -> dict:
-        """Measure and judge: ``{schema, target, verdict, metrics, environment, samples}``. With ``every``, each artifact."""
+    def record(self, every: bool = False, studies: tuple[Callable[["Session"], dict], ...] = ()) -> dict:
+        """Measure and judge: ``{schema, target, verdict, metrics, environment, samples}``. With ``every``, each artifact.
+
+        ``studies`` are measured after all that is judged; each gives samples by name.
+        """
         fingerprint = environment.fingerprint()
         noise = self.time_models(every)
         self.weigh()
@@ -66,6 +69,8 @@ class Session:
         problems = [f"parity: {p}" for p in parity.problems(paired, self.target.margin_points)]
         if every:
             self.samples["engines"] = self.every_engine(crops)
+        for study in studies:
+            self.samples |= study(self)
         noisy = noise > verdict.NOISE_BOUND
         if noisy:
             self.remarks.append(
@@ -90,8 +95,7 @@ class Session:
     def time_models(self, every: bool) -> float:
         """The interleaved run; gives the spread of the target's own blocks."""
         field = contenders.field(self.bundle, self.target, every)
-        starters = {role: partial(self.started, role, job) for role, job in field.jobs.items()}
-        run = interleave.measure(starters, self.effort.plan, self.say)
+        run = self.interleaved("speed", field.jobs, self.effort.plan)
         self.samples["interleaved"], self.blocks = run.to_json(), run.blocks
         self.measured |= figures.speed(run.blocks)
         for name, role in figures.RATIOS.items():
@@ -104,14 +108,24 @@ class Session:
             )
         return stats.spread(run.blocks[contenders.TARGET])
 
+    def interleaved(self, name: str, jobs: dict[str, dict], plan: Plan) -> Interleaved:
+        """Time the jobs of several contenders in turns, and watch that those whose turn it is not keep still."""
+        watch = idle.Watch()
+        starters = {role: partial(self.started, watch, role, job) for role, job in jobs.items()}
+        run = interleave.measure(starters, plan, lambda text: self.say(text.replace("speed", name, 1)))
+        self.samples.setdefault("idle_cpu", {})[name] = watch.to_json()
+        self.remarks += idle.remarks(watch.to_json())
+        return run
+
     @contextmanager
-    def started(self, role: str, job: dict) -> Iterator[Worker]:
+    def started(self, watch: idle.Watch, role: str, job: dict) -> Iterator[idle.Watched]:
         """A contender ready to be timed; the first time, it is asked what really runs."""
         with Worker(job) as worker:
             worker.start()
             if role not in self.details:
                 self.details[role] = worker.ask("details")
-            yield worker
+            with watch.over(role, worker) as watched:
+                yield watched
 
     def weigh(self) -> None:
         """Memory, cold start and size."""

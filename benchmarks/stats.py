@@ -64,6 +64,16 @@ def spread(samples: np.ndarray) -> float:
     return float((high - low) / middle)
 
 
+def draws(samples: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Medians (RESAMPLES,) of resamples; those of arrays that ran together, with one seed, belong together draw by draw."""
+    return _resampled(samples, seed)
+
+
+def interval(draws_: np.ndarray) -> tuple[float, float]:
+    """The middle 95 % of what resamples gave."""
+    return _interval(draws_)
+
+
 def _resampled(samples: np.ndarray, seed: int) -> np.ndarray:
     """Medians (RESAMPLES,) of resamples; the same seed picks the same rounds and blocks of any array of as many."""
     rounds, blocks = samples.shape[:2]
