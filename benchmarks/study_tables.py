@@ -27,18 +27,18 @@ def peer_table(rows: list[dict], out: Console) -> Table:
     table = new_table(out)
     table.add_column("peer", overflow="fold")
     table.add_column("engine", overflow="fold")
-    for heading in "side", "ms", "times\nours", "95 %\ninterval", "M par.", "MB", "GMAC/s", "of\npeak":
+    for heading in "side", "ms", "times\nours", "95 %\ninterval", "M\npar.", "MB", "GMAC\n/s", "of\npeak":
         table.add_column(heading, justify="right", overflow="fold")
     for row in rows:
         if row["latency_ms"] is None:
             continue
-        figures = [row["latency_ms"], row["ratio"]]
+        figures, rates = [row["latency_ms"], row["ratio"]], [row["size_mb"], row["gmacs_per_s"]]
         interval = "–".join(number(end) for end in row["ratio_ci95"])
-        size = [row["params"] and row["params"] / 1e6, row["size_mb"], row["gmacs_per_s"]]
+        millions = f"{row['params'] / 1e6:.3g}"
         share = "–" if row["share_of_peak"] is None else f"{100 * row['share_of_peak']:.0f} %"
         engine = row["engine"] if row["precision"] == "fp32" else f"{row['engine']} {row['precision']}"
         side = str(row["input_size"])
-        table.add_row(row["name"], engine, side, *map(number, figures), interval, *map(number, size), share)
+        table.add_row(row["name"], engine, side, *map(number, figures), interval, millions, *map(number, rates), share)
     return table
 
 

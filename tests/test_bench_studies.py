@@ -137,10 +137,14 @@ def test_rows_hold_ratios_and_shares_of_the_peak_of_their_own_precision():
     assert (ours["ratio"], slow["ratio"], slow["ratio_ci95"]) == (1, 500, [500, 500])
     assert ours["gmacs_per_s"] == 5 and ours["share_of_peak"] == 0.025
     assert slow["gmacs_per_s"] == 20 and slow["share_of_peak"] == 0.2
+    assert peers.impossible([ours, slow]) == []
+    (remark,) = peers.impossible([ours | {"share_of_peak": 1.4}])
+    assert "140%" in remark and "quiet machine" in remark
 
 
 def test_the_tables_of_studies_fit_100_columns():
     rows, found = simulated_rows()
+    rows.append(rows[1] | {"name": "efficientnet_b0", "latency_ms": 12.34, "params": 65_000})
     absent = dict.fromkeys(rows[0]) | {"name": "mobilevit_s", "engine": "onnxruntime", "note": "absent: no timm"}
     axes = {axis: {"what": "litert int8", **growth.explained(axis, x, [noisy_blocks(law(e), 1) for e in x])}
             for axis, (x, _, law) in TRUTH.items()}  # fmt: skip
@@ -152,7 +156,8 @@ def test_the_tables_of_studies_fit_100_columns():
     lines = file.getvalue().splitlines()
     assert max(map(len, lines)) <= 100
     assert "mobilevit_s, onnxruntime: absent: no timm" in file.getvalue()
-    assert any("involution_vit" in line and "500" in line for line in lines)
+    assert any("| involution_vit " in line and "500" in line for line in lines)
+    assert any("| efficientnet_b0 " in line for line in lines)
 
 
 def test_a_record_without_studies_prints_nothing():
