@@ -17,6 +17,13 @@ BUILD_S = 240.0
 CROPS_S, READING_S = 5.0, 5.0
 """Predictions of an evaluation set through one artifact, and reading the set."""
 
+STUDIES = {
+    "peers": ("what people deploy, in turns with the target, and the machine's peak", 300.0),
+    "benchmark_app": ("OpenVINO's own benchmark_app in turns with us, on the same file", 60.0),
+    "growth": ("input sizes, faces in a frame, threads and batches, exported where there is no file yet", 420.0),
+}
+"""What each study measures, and seconds as they were on two cores."""
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -30,7 +37,7 @@ class Pass:
 
 
 def passes(
-    target: Target, opened: Bundle | None, effort: Effort, every: bool, extra: list[str], last: dict | None
+    target: Target, opened: Bundle | None, effort: Effort, every: bool, studies: tuple[str, ...], last: dict | None
 ) -> list[Pass]:
     """The parts of a run in their order.
 
@@ -39,10 +46,10 @@ def passes(
         opened: its bundle; None where it would have to be built first.
         effort: of the run.
         every: each artifact of the bundle as well.
-        extra: further contenders, by name.
+        studies: names of those that were asked for.
         last: ``took_s`` of an earlier run with the same plan and contenders; None without one.
     """
-    roles = _roles(target, opened, every) + extra
+    roles = _roles(target, opened, every)
     eager = sum(role == contenders.EAGER for role in roles)
     plan, starts = effort.plan, START_S * (len(roles) - eager) + EAGER_START_S * eager
     turn = plan.block_s + plan.settle_s
@@ -75,7 +82,7 @@ def passes(
         found.append(_pass("every engine", f"memory, cold start and agreement of {artifacts} artifacts", seconds, last))
     if effort.sustained_s:
         found.append(_pass("sustained", "work without a pause", effort.sustained_s + START_S, last))
-    return found
+    return found + [_pass(name, STUDIES[name][0], STUDIES[name][1], last) for name in studies]
 
 
 def _pass(name: str, what: str, seconds: float, last: dict | None) -> Pass:

@@ -91,7 +91,7 @@ class Worker:
 
 def name_of(job: dict) -> str:
     """What a job is, for messages."""
-    return f"the worker for {job.get('engine') or job.get('system')} ({job['kind']})"
+    return f"the worker for {job.get('engine') or job.get('system') or job.get('model', 'a kernel')} ({job['kind']})"
 
 
 def _carried(answer: dict) -> EdgeferError:

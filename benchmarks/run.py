@@ -5,10 +5,12 @@ Exit codes: 0 pass, 1 a budget or parity is broken, 2 usage, 3 invalid (too nois
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from benchmarks import forecast, nights, verdict
+from benchmarks import benchmark_app, forecast, growth, nights, peers, verdict
 from benchmarks.session import FULL, QUICK, Effort, Session
 from edgefer import bundle, targets
 from edgefer.errors import EnvironmentInvalid, Unreachable, exit_with
@@ -25,6 +27,17 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--engine", help="measure this engine instead of the target's")
     add("--precision", choices=bundle.PRECISIONS, help="measure this precision instead of the target's")
     add("--engines", action="store_true", help="measure every artifact of the bundle in the same run as well")
+    add(
+        "--peers",
+        action="store_true",
+        help="measure what people deploy, and the machine's peak, in the same run as well",
+    )
+    add(
+        "--benchmark-app", action="store_true", help="hold our figures of the OpenVINO artifact against benchmark_app's"
+    )
+    add(
+        "--growth", action="store_true", help="measure how cost grows with input size, faces, threads and batch as well"
+    )
     add("--json", type=Path, metavar="FILE", help="write the record to FILE as well")
     add("--bundle", type=Path, metavar="DIR", help="measure this bundle as it is, instead of building one")
     add("--checkpoint", type=Path, default=CHECKPOINT, metavar="DIR", help="what a bundle is built from")
@@ -51,7 +64,8 @@ def main(argv: list[str] | None = None) -> int:
     opened = open_bundle(args, target)
     earlier = store.earlier(target) if store else None
     with progress() as say:
-        record = Session(opened, target, args.data, effort, say, earlier).record(every=args.engines)
+        session = Session(opened, target, args.data, effort, say, earlier)
+        record = session.record(every=args.engines, studies=studies(args))
     files = [record_file(target), *([args.json] if args.json else [])]
     write(record, files)
     table.show(record, str(files[-1]), table.console())
@@ -75,7 +89,7 @@ def forecast_only(args: argparse.Namespace, target: targets.Target, effort: Effo
     folder = args.bundle or ROOT / "build" / "bundles" / target.name
     opened = bundle.load(folder) if args.bundle or (folder / bundle.MANIFEST).is_file() else None
     last = forecast.last_run(record_file(target), target, effort, args.engines, read_json)
-    found = forecast.passes(target, opened, effort, args.engines, [], last)
+    found = forecast.passes(target, opened, effort, args.engines, tuple(studies(args)), last)
     print("\n".join(forecast.told(target, found)))
     if args.json:
         write_json(args.json, forecast.to_json(target, found))
@@ -95,6 +109,16 @@ def reporting():
     except ModuleNotFoundError as error:
         raise EnvironmentInvalid(f"benchmarks need {error.name}; run: pip install 'edgefer[workshop]'") from None
     return progress, table
+
+
+def studies(args: argparse.Namespace) -> dict[str, Callable[[Session], dict]]:
+    """The studies that were asked for, by name, in the order they run."""
+    known = {
+        "peers": (peers.study, args.peers),
+        "benchmark_app": (benchmark_app.study, args.benchmark_app),
+        "growth": (partial(growth.study, checkpoint=args.checkpoint), args.growth),
+    }
+    return {name: study for name, (study, wanted) in known.items() if wanted}
 
 
 def reachable_target(args: argparse.Namespace) -> targets.Target:

@@ -17,6 +17,7 @@ from benchmarks import (
     environment,
     executed,
     figures,
+    idle,
     interleave,
     resources,
     stats,
@@ -24,7 +25,7 @@ from benchmarks import (
     verdict,
     whole,
 )
-from benchmarks.interleave import Plan
+from benchmarks.interleave import Interleaved, Plan
 from benchmarks.processes import Worker
 from benchmarks.stats import Estimate
 from edgefer import engines, parity
@@ -85,8 +86,11 @@ class Session:
         self.remarks: list[str] = []
         self.notes = dict(NOTES)
 
-    def record(self, every: bool = False) -> dict:
-        """Measure and judge: ``{schema, target, verdict, metrics, environment, samples}``. With ``every``, each artifact."""
+    def record(self, every: bool = False, studies: dict[str, Callable[["Session"], dict]] | None = None) -> dict:
+        """Measure and judge: ``{schema, target, verdict, metrics, environment, samples}``. With ``every``, each artifact.
+
+        ``studies`` are measured after all that is judged; each gives samples by name.
+        """
         fingerprint = environment.fingerprint()
         with self.taking("speed"):
             noise = self.time_models(every)
@@ -103,6 +107,9 @@ class Session:
         if self.effort.sustained_s:
             with self.taking("sustained"):
                 self.sustain()
+        for name, study in (studies or {}).items():
+            with self.taking(name):
+                self.samples |= study(self)
         self.spoiling = self.disturbances(noise)
         load, cores = fingerprint["load_average_at_start"][0], len(fingerprint["cpu"]["affinity"])
         if load > cores:
@@ -143,7 +150,8 @@ class Session:
     def sustain(self) -> None:
         """Work without a pause, with temperature and frequency."""
         self.say(f"sustained: {self.effort.sustained_s:.0f} s without a pause")
-        with self.started(contenders.TARGET, self.job) as worker:
+        with Worker(self.job) as worker:
+            worker.start()
             self.samples["sustained"] = sustained.run(worker, self.effort.sustained_s)
         self.measured |= sustained.figures(self.samples["sustained"])
         self.notes["sustained_slowdown"] = sustained.note(self.samples["sustained"])
@@ -152,8 +160,7 @@ class Session:
         """The interleaved run; gives the spread of the target's own blocks."""
         field = contenders.field(self.bundle, self.target, every)
         jobs = field.jobs | ({contenders.BASELINE: self.earlier.job} if self.earlier else {})
-        starters = {role: partial(self.started, role, job) for role, job in jobs.items()}
-        run = interleave.measure(starters, self.effort.plan, self.say)
+        run = self.interleaved("speed", jobs, self.effort.plan)
         self.samples["interleaved"], self.blocks = run.to_json(), run.blocks
         self.measured |= figures.speed(run.blocks)
         for name, role in figures.RATIOS.items():
@@ -179,8 +186,17 @@ class Session:
         self.remarks += [remark for remarks in found.values() for remark in remarks]
         return own
 
+    def interleaved(self, name: str, jobs: dict[str, dict], plan: Plan) -> Interleaved:
+        """Time the jobs of several contenders in turns, and watch that those whose turn it is not keep still."""
+        watch = idle.Watch()
+        starters = {role: partial(self.started, watch, role, job) for role, job in jobs.items()}
+        run = interleave.measure(starters, plan, lambda text: self.say(text.replace("speed", name, 1)))
+        self.samples.setdefault("idle_cpu", {})[name] = watch.to_json()
+        self.remarks += idle.remarks(watch.to_json())
+        return run
+
     @contextmanager
-    def started(self, role: str, job: dict) -> Iterator[Worker]:
+    def started(self, watch: idle.Watch, role: str, job: dict) -> Iterator[idle.Watched]:
         """A contender ready to be timed; the first time, it is asked what really runs."""
         with Worker(job) as worker:
             worker.start()
@@ -188,7 +204,8 @@ class Session:
                 self.details[role] = worker.ask("details")
             if role == contenders.TARGET:
                 self.readings.append(worker.ask("climate"))
-            yield worker
+            with watch.over(role, worker) as watched:
+                yield watched
             if role == contenders.TARGET:
                 self.readings.append(worker.ask("climate"))
 

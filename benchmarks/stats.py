@@ -68,10 +68,8 @@ def blocked(logs: np.ndarray, seed: int = 0) -> Estimate:
     rounds, value = len(each), math.exp(float(each.mean()))
     if rounds < 2:
         return Estimate(value)
-    draws = each[np.random.default_rng(seed).integers(rounds, size=(RESAMPLES, rounds))].mean(axis=1)
-    tail = 100 * NORMAL.cdf(-math.sqrt(rounds / (rounds - 1)) * student(rounds - 1))
-    low, high = np.exp(np.percentile(draws, (tail, 100 - tail)))
-    return Estimate(value, (float(min(low, value)), float(max(high, value))))
+    low, high = interval(np.exp(_resampled(each, seed)), rounds)
+    return Estimate(value, (min(low, value), max(high, value)))
 
 
 def block_logs(samples: np.ndarray) -> np.ndarray:
@@ -133,3 +131,21 @@ def spread(samples: np.ndarray) -> float:
     """How much the same thing differs from block to block: interquartile range of the block medians over their median."""
     low, middle, high = np.percentile(np.median(samples, axis=2), (25, 50, 75))
     return float((high - low) / middle)
+
+
+def draws(samples: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Resamples (RESAMPLES,) of the median of (rounds, blocks, n) samples; those of arrays that ran together, drawn with one
+    seed, belong together draw by draw."""
+    return np.exp(_resampled(np.median(block_logs(samples), axis=1), seed))
+
+
+def interval(draws_: np.ndarray, rounds: int) -> tuple[float, float]:
+    """The 95 % interval that resamples of so many rounds give, widened as ``blocked`` says."""
+    tail = 100 * NORMAL.cdf(-math.sqrt(rounds / (rounds - 1)) * student(rounds - 1))
+    low, high = np.percentile(draws_, (tail, 100 - tail))
+    return float(low), float(high)
+
+
+def _resampled(each: np.ndarray, seed: int) -> np.ndarray:
+    """Means (RESAMPLES,) of resamples of one number a round."""
+    return each[np.random.default_rng(seed).integers(len(each), size=(RESAMPLES, len(each)))].mean(axis=1)

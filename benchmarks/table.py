@@ -29,6 +29,9 @@ def show(record: dict, where: str, out: Console) -> None:
         out.print(Text(line, style="dim"))
     if record["samples"].get("engines"):
         out.print(engine_table(record["samples"]["engines"], out))
+    from benchmarks import study_tables  # which draws with this module's pieces
+
+    study_tables.show(record["samples"], out)
     for line in [*run["problems"], *run["remarks"]]:
         out.print(Text(line, style="yellow"))
     out.print(Text(f"verdict: {verdict}", style=STYLES[verdict]), Text(f"record: {where}"), sep="   ", soft_wrap=True)
@@ -51,7 +54,7 @@ def header(record: dict) -> list[str]:
 
 def metric_table(metrics: dict[str, dict], out: Console) -> Table:
     """One row a metric: name, measured, interval, budget, verdict."""
-    table = _table(out)
+    table = new_table(out)
     for heading, side in (("metric", "left"), ("measured", "right"), ("95 % interval", "right"), ("budget", "right")):
         table.add_column(heading, justify=side, overflow="fold")
     table.add_column("verdict", overflow="fold")
@@ -69,7 +72,7 @@ def notes(metrics: dict[str, dict]) -> list[str]:
 
 def engine_table(rows: list[dict], out: Console) -> Table:
     """One row for every engine and precision of the same interleaved run."""
-    table = _table(out)
+    table = new_table(out)
     table.add_column("engine", no_wrap=True)
     headings = "latency\nms", "95 %\ninterval", "times\neager", "peak\nMB", "cold\nms", "size\nMB", "accuracy", "flips"
     for heading in headings:
@@ -109,7 +112,7 @@ def comparison_header(comparison: dict) -> list[str]:
 
 def comparison_table(rows: list[dict], out: Console) -> Table:
     """One row a metric: now, then, their ratio with its interval, verdict."""
-    table = _table(out)
+    table = new_table(out)
     table.add_column("metric", overflow="fold")
     for heading in ("now", "baseline", "ratio", "95 % interval"):
         table.add_column(heading, justify="right", overflow="fold")
@@ -167,5 +170,6 @@ def budget(value: dict | None, unit: str) -> str:
     return f"{'≥' if side == 'min' else '≤'} {told}"
 
 
-def _table(out: Console) -> Table:
+def new_table(out: Console) -> Table:
+    """An empty table in the report's style."""
     return Table(box=SIMPLE_HEAD if out.is_terminal else ASCII, expand=False)

@@ -3,6 +3,7 @@
     python -P benchmarks/worker.py '{"kind": "artifact", "engine": …, "model": …, "threads": …, "shape": [1, S, S, C]}'
     python -P benchmarks/worker.py '{"kind": "eager", "system": …, "threads": …}'
     python -P benchmarks/worker.py '{"kind": "pipeline", …}'
+    python -P benchmarks/worker.py '{"kind": one of benchmarks.study_kinds.OPENERS, …}'
 
 Requests: load, first, details, memory, climate, run (n or seconds), predict, frames; each is the function of that name below.
 Waiting for one is a blocking read, so an idle worker takes no time from the one being measured. The process imports numpy,
@@ -33,7 +34,7 @@ class Model:
 
     def __init__(self, job: dict):
         self.job, self.calls = job, 0
-        self.infer_one = self.engine = None
+        self.infer_one = self.engine = self.inside_ns = None
         self.details = dict
 
     def infer(self):
@@ -43,7 +44,7 @@ class Model:
 
 def load(model: Model, _request: dict) -> dict:
     """Import the engine and load, or compile, the model. Times are of the monotonic clock, nanoseconds."""
-    importer, opener = KINDS[model.job["kind"]]
+    importer, opener = KINDS.get(model.job["kind"], (_nothing, _open_study))
     importer(model)
     engine_ns = time.monotonic_ns()
     opener(model)
@@ -62,15 +63,20 @@ def details(model: Model, _request: dict) -> dict:
 
 
 def run(model: Model, request: dict) -> dict:
-    """``n`` inferences, or at least five and as many as fit into ``seconds``; the nanoseconds of each."""
-    clock, samples = time.perf_counter_ns, []
+    """``n`` inferences, or at least five and as many as fit into ``seconds``; the nanoseconds of each.
+
+    ``inside_ns`` is the engine's own time of each, where it tells, else empty.
+    """
+    clock, samples, inside = time.perf_counter_ns, [], []
     end = clock() + int(request.get("seconds", 0) * 1e9)
     wanted = request.get("n", 5)
     while len(samples) < wanted or ("n" not in request and clock() < end):
         start = clock()
         model.infer()
         samples.append(clock() - start)
-    return {"ns": samples}
+        if model.inside_ns:
+            inside.append(model.inside_ns())
+    return {"ns": samples, "inside_ns": inside}
 
 
 def memory(_model: Model, _request: dict) -> dict:
@@ -154,6 +160,13 @@ def _open_eager(model: Model) -> None:
 
 def _nothing(_model: Model) -> None:
     """The pipeline loads what it needs when its frames come."""
+
+
+def _open_study(model: Model) -> None:
+    """What only the studies run: see ``benchmarks.study_kinds``."""
+    from benchmarks import study_kinds
+
+    study_kinds.OPENERS[model.job["kind"]](model)
 
 
 KINDS = {

@@ -1,0 +1,42 @@
+"""Files for studies of cost: a checkpoint's network at another input size or batch. Not for bundles: no parity is checked."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from compress import quantize
+from compress.toollog import tool_output
+from edgefer.align import resize
+from edgefer.errors import UsageError, unknown
+from export.build import FORMATS
+from train import checkpoint as checkpoints
+from train.data import synthetic
+from train.graph import DeployedGraph
+
+CALIBRATION_FACES, SEED = 8, 2
+"""Few: ranges change what an int8 network says, not how long it takes."""
+
+
+def write(checkpoint: Path, engine: str, precision: str, size: int, batch: int, folder: Path) -> list[str]:
+    """Write a network for crops (batch, size, size, C) into an existing folder; returns the artifact's file names, model first.
+
+    Raises:
+        UsageError: no such engine; or int8 of a batch, which the quantisers do not calibrate.
+        InputRejected: the checkpoint is damaged.
+    """
+    formats = {format.ENGINE: format for format in FORMATS}
+    if engine not in formats:
+        raise unknown("engine", engine, formats, "export/build.py")
+    if precision == "int8" and batch > 1:
+        raise UsageError(f"a batch of {batch} cannot be written in int8; study batches in fp32")
+    network, spec = checkpoints.load(checkpoint)
+    spec = replace(spec, input_size=size)
+    graph, shape = DeployedGraph(network, spec).eval(), (batch, *spec.crop_shape[1:])
+    with tool_output(folder / "export.log", quiet=True):
+        names = formats[engine].write_fp32(graph, shape, folder)
+        if precision == "int8":
+            faces = synthetic.faces(CALIBRATION_FACES, SEED).images
+            crops = np.stack([resize(image, size, spec.channels) for image in faces])
+            names = formats[engine].write_int8(crops, quantize.remedies(vnni=False)[0], folder)
+    return names
