@@ -1,15 +1,17 @@
 """Does the timed artifact still recognise what fp32 does? Predictions through the timed engine, compared pair by pair."""
 
 import importlib.util
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.processes import Worker
+from benchmarks.reach import Device
 from benchmarks.stats import Estimate
-from edgefer import parity
+from edgefer import golden, parity
 from edgefer.align import resize
+from edgefer.bundle import Bundle
 from edgefer.errors import EnvironmentInvalid
 from edgefer.spec import ModelSpec
 
@@ -46,13 +48,35 @@ def evaluation_crops(spec: ModelSpec, data: str | None) -> Crops:
     return Crops(np.stack([resize(image, spec.input_size, spec.channels) for image in made.images]), None, made.source)
 
 
-def predictions(job: dict, crops: Path) -> np.ndarray:
-    """Class index (N,) that a fresh worker's engine gives each crop of a .npy file."""
+def probabilities(job: dict, crops: Path, device: Device) -> np.ndarray:
+    """Probabilities float32 (N, classes) that a fresh worker's engine on the device gives the crops of a .npy file."""
     out = crops.with_name("probabilities.npy")
-    with Worker(job) as worker:
+    with device.worker(job) as worker:
         worker.ask("load")
-        worker.ask("predict", crops=str(crops), out=str(out))
-    return np.load(out, allow_pickle=False).argmax(1)
+        worker.ask("predict", crops=device.put(crops), out=device.path(out))
+    device.get(out)
+    return np.load(out, allow_pickle=False)
+
+
+def golden_problems(bundle: Bundle, jobs: dict[str, dict], device: Device) -> list[str]:
+    """Where the device computes something else than what was exported, in words; empty where it does not.
+
+    Args:
+        bundle: whose golden crops are used; one without any has no problem.
+        jobs: precision → the job of its artifact.
+        device: where they run.
+    """
+    if not (bundle.folder / golden.ARRAYS).is_file():
+        return []
+    problems = []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "golden-crops.npy"
+        for precision, job in jobs.items():
+            crops, expected = golden.expected(bundle, job["engine"], precision)
+            np.save(file, crops, allow_pickle=False)
+            found = golden.output_problems(probabilities(job, file, device), expected, precision)
+            problems += [f"{job['engine']}/{precision}, {problem}" for problem in found]
+    return problems
 
 
 def compare(reference: np.ndarray, candidate: np.ndarray, crops: Crops, spec: ModelSpec) -> tuple[parity.Paired, dict]:

@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import verdict
+from benchmarks import reach, verdict
 from benchmarks.session import FULL, QUICK, Session
 from edgefer import bundle, targets
 from edgefer.errors import EnvironmentInvalid, Unreachable, exit_with
@@ -38,9 +38,11 @@ def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
     target = reachable_target(args)
     progress, table = reporting()
-    opened = open_bundle(args, target)
-    with progress() as say:
-        record = Session(opened, target, args.data, QUICK if args.quick else FULL, say).record(every=args.engines)
+    effort = QUICK if args.quick else FULL
+    with reach.opened(target) as device:
+        opened = open_bundle(args, target)
+        with progress() as say:
+            record = Session(opened, target, args.data, effort, say, device).record(every=args.engines)
     files = [ROOT / "build" / "bench" / f"{target.name}.json", *([args.json] if args.json else [])]
     for file in files:
         write_json(file, record)

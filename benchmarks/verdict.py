@@ -113,20 +113,22 @@ def _metric(name: str, estimate: Estimate | None, budget: Budget | None, noisy: 
     return Metric(name, estimate.value, estimate.ci95, kind.unit, budget, verdict, note)
 
 
-def overall(rows: list[Metric], problems: list[str], noisy: bool) -> str:
+def overall(rows: list[Metric], problems: list[str], noisy: bool, timed: bool = True) -> str:
     """One verdict for the run: fail, then invalid, then inconclusive, else pass.
 
-    A budgeted metric that could not be measured makes the run inconclusive, unless its stand-in was measured.
+    A budgeted metric that could not be measured makes the run inconclusive, unless its stand-in was measured, or unless it is
+    a time and the device is one that has none to tell (``timed`` is false).
     """
     verdicts = {row.verdict for row in rows}
     if "fail" in verdicts or problems:
         return "fail"
     if "invalid" in verdicts or noisy:
         return "invalid"
-    return "inconclusive" if "inconclusive" in verdicts or unanswered(rows) else "pass"
+    return "inconclusive" if "inconclusive" in verdicts or unanswered(rows, timed) else "pass"
 
 
-def unanswered(rows: list[Metric]) -> list[str]:
-    """Budgeted metrics that were not measured and that nothing stands in for."""
+def unanswered(rows: list[Metric], timed: bool = True) -> list[str]:
+    """Budgeted metrics that were not measured and that nothing stands in for; no times where those are not asked for."""
     there = {row.name for row in rows if row.value is not None}
-    return [row.name for row in rows if row.budget and row.value is None and KINDS[row.name].stand_in not in there]
+    open_ = [row.name for row in rows if row.budget and row.value is None and KINDS[row.name].stand_in not in there]
+    return [name for name in open_ if timed or not KINDS[name].timed]

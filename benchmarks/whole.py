@@ -62,6 +62,7 @@ def job(opened: Bundle, target: Target, frames: Frames) -> dict:
         "precision": target.precision,
         "threads": target.threads,
         "frames": str(frames.path),
+        "yunet": os.environ.get(detectors.VARIABLE),
     }
 
 
@@ -72,8 +73,7 @@ def run(told: dict) -> dict:
         detector: name; ns: of each counted frame; faces: found in each; dropped: 0, since frames wait here.
     """
     frames = np.load(told["frames"], allow_pickle=False)
-    yunet = os.environ.get(detectors.VARIABLE)
-    detector = detectors.load("yunet" if yunet else "haar", yunet)
+    detector = detectors.load("yunet" if told["yunet"] else "haar", told["yunet"])
     opened = bundle.load(told["bundle"], verify=False)
     loop = FrameLoop(detector, Classifier(opened, told["engine"], told["precision"], told["threads"]), moving=True)
     ns, faces, end = [], [], None

@@ -3,10 +3,12 @@
     python -P benchmarks/worker.py '{"kind": "artifact", "engine": …, "model": …, "threads": …, "shape": [1, S, S, C]}'
     python -P benchmarks/worker.py '{"kind": "eager", "system": …, "threads": …}'
     python -P benchmarks/worker.py '{"kind": "pipeline", …}'
+    python -P benchmarks/worker.py '{"kind": "machine"}'
 
-Requests: load, first, details, memory, run (n or seconds), predict, frames; each is the function of that name below. Waiting
-for one is a blocking read, so an idle worker takes no time from the one being measured. The process imports numpy, edgefer and
-its one engine, so its memory and start-up are a device's; torch and OpenCV come in only for the kinds that are about them.
+Requests: load, first, details, memory, run (n or seconds), predict, frames, fingerprint, installed; each is the function
+of that name below. Waiting for one is a blocking read, so an idle worker takes no time from the one being measured. The
+process imports numpy, edgefer and its one engine, so its memory and start-up are a device's; torch and OpenCV come in only for
+the kinds that are about them. A device gets this file as it is.
 """
 
 import importlib
@@ -23,6 +25,9 @@ from edgefer import engines
 from edgefer.errors import EdgeferError
 
 IMPORTED_NS = time.monotonic_ns()
+SPAWNED = "EDGEFER_SPAWNED_NS"
+"""Environment variable: when this process was spawned, by the monotonic clock of the machine it runs on; who starts a worker on
+another machine cannot know."""
 RING = 16
 """Different random inputs in turn, so that no result depends on one picture."""
 
@@ -46,7 +51,8 @@ def load(model: Model, _request: dict) -> dict:
     importer(model)
     engine_ns = time.monotonic_ns()
     opener(model)
-    return {"imported_ns": IMPORTED_NS, "engine_ns": engine_ns, "loaded_ns": time.monotonic_ns()}
+    spawned = {"spawned_ns": int(os.environ[SPAWNED])} if SPAWNED in os.environ else {}
+    return {**spawned, "imported_ns": IMPORTED_NS, "engine_ns": engine_ns, "loaded_ns": time.monotonic_ns()}
 
 
 def first(model: Model, _request: dict) -> dict:
@@ -92,6 +98,20 @@ def frames(model: Model, _request: dict) -> dict:
     from benchmarks import whole
 
     return whole.run(model.job)
+
+
+def fingerprint(_model: Model, _request: dict) -> dict:
+    """Of the machine this runs on; see ``benchmarks.environment.machine``."""
+    from benchmarks import environment
+
+    return environment.machine()
+
+
+def installed(model: Model, request: dict) -> dict:
+    """MB that these top-level modules take up with all they require; see ``benchmarks.resources.installed_mb``."""
+    from benchmarks import resources
+
+    return {"mb": resources.installed_mb(tuple(request["packages"]))}
 
 
 def _import_engine(model: Model) -> None:
@@ -145,15 +165,16 @@ def _open_eager(model: Model) -> None:
 
 
 def _nothing(_model: Model) -> None:
-    """The pipeline loads what it needs when its frames come."""
+    """The pipeline loads what it needs when its frames come; the machine needs nothing."""
 
 
 KINDS = {
     "artifact": (_import_engine, _open_artifact),
     "eager": (_import_torch, _open_eager),
     "pipeline": (_nothing, _nothing),
+    "machine": (_nothing, _nothing),
 }
-REQUESTS = {f.__name__: f for f in (load, first, details, run, memory, predict, frames)}
+REQUESTS = {f.__name__: f for f in (load, first, details, run, memory, predict, frames, fingerprint, installed)}
 
 
 def _kib(text: str, field: str) -> int:

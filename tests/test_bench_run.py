@@ -82,7 +82,9 @@ def run_without_torch(place: Path, *arguments) -> subprocess.CompletedProcess:
     hide.mkdir(exist_ok=True)
     (hide / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
     quick = ("--quick", "--data", "synthetic", "--json", place / "record.json")
-    return run("--target", "here", *arguments, *quick, PYTHONPATH=str(hide))
+    return run(
+        "--target", "here", *arguments, *quick, PYTHONPATH=f"{hide}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    )
 
 
 @pytest.fixture(scope="module")
