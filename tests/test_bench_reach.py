@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks import agreement, reach, resources
+from benchmarks import agreement, contenders, reach, resources, verdict
 from benchmarks.reach import about, adb, remote, ssh
 from benchmarks.reach.about import About
 from benchmarks.reach.local import Local
@@ -124,10 +124,14 @@ def tiny(tmp_path_factory) -> Path:
 
 
 def run_benchmark(name: str, file: Path, bundle: Path, record: Path) -> subprocess.CompletedProcess:
-    """``benchmarks/run.py`` on a target, as a person calls it."""
+    """``benchmarks/run.py`` on a target, as a person calls it; without torch, which is quicker."""
+    hide = record.parent / f"no-torch-{name}"
+    hide.mkdir()
+    (hide / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
     command = [sys.executable, ROOT / "benchmarks" / "run.py", "--target", name, "--devices", file, "--bundle", bundle]
     command += ["--quick", "--data", "synthetic", "--json", record]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+    environment = {**os.environ, "PYTHONPATH": f"{hide}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
 
 
 # --- ssh ---------------------------------------------------------------------------------------------------------------------
@@ -451,6 +455,67 @@ def test_a_phone_without_termux(phone, tmp_path):
     without = {name: value for name, value in phone["reach"].items() if name != "python"}
     with pytest.raises(EnvironmentInvalid, match=r"com.termux.*not found.*by ssh"), opened(tmp_path, without):
         pass
+
+
+# --- emulated aarch64 --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def arm_root(tmp_path_factory) -> Path:
+    """An arm64 root: the one that EDGEFER_ARM_ROOT names, the checkout's, or a new one."""
+    if not shutil.which(targets.QEMU):
+        pytest.skip("needs QEMU: apt-get install qemu-user-static")
+    for folder in (Path(os.environ.get("EDGEFER_ARM_ROOT", "nowhere")), ROOT / "build" / "arm"):
+        if folder.is_dir():
+            return folder.resolve()
+    from benchmarks.reach import arm_root
+
+    folder = tmp_path_factory.mktemp("arm") / "root"
+    try:
+        arm_root.make(folder)
+    except EnvironmentInvalid as error:
+        pytest.skip(f"needs an arm64 root, which cannot be made here: {error}")
+    return folder
+
+
+def emulated(arm_root: Path, cpu: str = "cortex-a72") -> dict:
+    return {"kind": "emulated", "cpu": cpu, "root": str(arm_root)}
+
+
+@pytest.mark.parametrize("cpu", ["cortex-a72", "cortex-a76"])
+def test_an_emulated_pi_says_what_it_is(arm_root, tmp_path, cpu):
+    with opened(tmp_path, emulated(arm_root, cpu)) as device:
+        found = reach.fingerprint(device)["cpu"]
+        assert {"litert", "onnxruntime"} <= set(device.about.engines)
+    assert found["machine"] == "aarch64" and found["model"].startswith(cpu.capitalize().replace("-a", "-A"))
+    assert ("asimddp" in found["flags"]) == (cpu == "cortex-a76"), "only a Pi 5 has dot products"
+
+
+@pytest.mark.parametrize(("engine", "precision"), [(e, p) for e in ("litert", "onnxruntime") for p in ("fp32", "int8")])
+def test_an_emulated_pi_computes_what_was_exported(arm_root, bundle_folder, tmp_path, engine, precision):
+    """The golden vectors of the default bundle, made on x86, within the bundle's own tolerance."""
+    opened_ = bundle.load(bundle_folder)
+    job = contenders.artifact_job(opened_, engine, precision, 1)
+    with opened(tmp_path, emulated(arm_root), engine) as device:
+        assert agreement.golden_problems(opened_, {precision: job}, device) == []
+
+
+def test_an_emulated_run_answers_without_any_time(arm_root, tiny, tmp_path):
+    """Function, agreement and memory are measured; no time is, and a budget of one stays open without harm."""
+    file = target_file(tmp_path / "devices.yaml", emulated(arm_root))
+    entries = yaml.safe_load(file.read_text())
+    entries["targets"]["there"]["budgets"] = {"fps": {"min": 40}, "flip_rate": {"max": 0.03}}
+    file.write_text(yaml.safe_dump(entries))
+    done = run_benchmark("there", file, tiny, tmp_path / "there.json")
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "there.json").read_text())["metrics"]
+    for name, kind in verdict.KINDS.items():
+        if kind.timed:
+            assert (metrics[name]["value"], metrics[name]["verdict"]) == (None, "not measured")
+            assert metrics[name]["note"] == "emulated: no time counts"
+    assert metrics["flip_rate"]["verdict"] == "pass" and metrics["flip_rate"]["value"] < 0.03
+    assert metrics["peak_rss_mb"]["value"] > 30 and "QEMU's own share" in metrics["peak_rss_mb"]["note"]
+    assert " ms" not in done.stdout and "frames/s" not in done.stdout
 
 
 # --- places ------------------------------------------------------------------------------------------------------------------

@@ -83,9 +83,9 @@ class Remote:
     def worker(self, job: dict) -> Worker:
         there = {name: self._there(value) if name in PATHS and value else value for name, value in job.items()}
         words = [self.python, "-c", LAUNCH, str(self.folder / "benchmarks" / "worker.py"), json.dumps(there)]
-        shell = (
-            f"PYTHONPATH={shlex.quote(str(self.folder))} {shlex.join(words)}; exit $?"  # 137 if killed, not ssh's 255
-        )
+        # engines leave files of their own among the temporary ones (onnxruntime: .ses), which are to go with the folder
+        places = f"PYTHONPATH={shlex.quote(str(self.folder))} TMPDIR={shlex.quote(str(self.folder / 'files'))}"
+        shell = f"{places} {shlex.join(words)}; exit $?"  # 137 if killed, not ssh's 255
         return Worker(job, self.line.command(shell), self.line.failure)
 
     def put(self, path: Path) -> str:
