@@ -77,6 +77,8 @@ class Session:
         problems = [f"parity: {p}" for p in parity.problems(paired, self.target.margin_points)] + self.golden_problems()
         if every and self.device.timed:
             self.samples["engines"] = self.every_engine(crops)
+        if every and not self.device.timed:
+            self.remarks.append("emulated: --engines compares engines by time, and was left out")
         noisy = noise is not None and noise > verdict.NOISE_BOUND
         if noisy:
             self.remarks.append(

@@ -22,7 +22,7 @@ from edgefer.errors import EnvironmentInvalid, exit_with
 from edgefer.targets import Target
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 120
+PATIENCE_S = 300
 
 
 class Emulated:
@@ -62,7 +62,12 @@ class Emulated:
 
     def _asked(self) -> about.About:
         command = [*self.command, *about.probe_arguments()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            raise EnvironmentInvalid(
+                f"{self.name} did not start within {PATIENCE_S} s; try again when less runs here"
+            ) from None
         if done.returncode:
             *_, last = done.stderr.strip().splitlines() or ["it left no message"]
             raise EnvironmentInvalid(f"{self.name} does not start: {last}; make its folder again")

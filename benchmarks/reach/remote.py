@@ -172,13 +172,19 @@ def run(line: Line, command: list[str], patience_s: float) -> str:
         Unreachable: the line failed, or took longer.
         EdgeferError: the command failed on the device.
     """
+    done = _done(line, command, patience_s)
+    if done.returncode:
+        raise _failure(line, done.returncode, done.stderr, command[-1])
+    return done.stdout
+
+
+def _done(line: Line, command: list[str], patience_s: float) -> subprocess.CompletedProcess:
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=patience_s)
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=patience_s
+        )
     except subprocess.TimeoutExpired:
         raise Unreachable(f"{line.name} was lost: nothing came for {patience_s} s; see to its connection") from None
-    if done.returncode:
-        raise _failure(line, done.returncode, done.stderr.decode(errors="replace"), command[-1])
-    return done.stdout.decode(errors="replace")
 
 
 def _failure(line: Line, code: int, said: str, what: str) -> EdgeferError:
@@ -192,14 +198,12 @@ def _probed(line: Line, python: str) -> str:
     Raises:
         EnvironmentInvalid: there is none.
     """
-    command = line.command(about.probe_line(python))
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S)
-    said = done.stderr.decode(errors="replace")
+    done = _done(line, line.command(about.probe_line(python)), PATIENCE_S)
     if done.returncode in (126, 127):
-        raise about.no_python(line.name, python, said)
+        raise about.no_python(line.name, python, done.stderr)
     if done.returncode:
-        raise _failure(line, done.returncode, said, f"{python} -c …")
-    return done.stdout.decode(errors="replace")
+        raise _failure(line, done.returncode, done.stderr, f"{python} -c …")
+    return done.stdout
 
 
 def _send(line: Line, folder: PurePosixPath | str, what: dict[Path, str]) -> None:
