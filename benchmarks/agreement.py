@@ -2,19 +2,23 @@
 
 import hashlib
 import importlib.util
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.processes import Worker
+from benchmarks.reach import Device
 from benchmarks.stats import Estimate
-from edgefer import parity
+from edgefer import golden, parity
 from edgefer.align import resize
+from edgefer.bundle import Bundle
 from edgefer.errors import EnvironmentInvalid
 from edgefer.spec import ModelSpec
 
 FACES_WITHOUT_TORCH, SEED_WITHOUT_TORCH = 500, 2
+CROPS_EMULATED = 300
+"""Under emulation a crop takes up to a second; of so many, 1 % flipped labels pass and 10 % do not."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,13 @@ class Crops:
     labels: np.ndarray | None
     """int64 (N,); None where only agreement can be shown."""
     source: str
+
+    def thinned(self, most: int) -> "Crops":
+        """At most so many, evenly spaced; without labels, as so few say nothing of accuracy."""
+        if len(self.crops) <= most:
+            return self
+        chosen = np.linspace(0, len(self.crops) - 1, most).astype(int)
+        return Crops(self.crops[chosen], None, f"{len(self.crops)} of {self.source}")
 
 
 def evaluation_crops(spec: ModelSpec, data: str | None) -> Crops:
@@ -47,13 +58,35 @@ def evaluation_crops(spec: ModelSpec, data: str | None) -> Crops:
     return Crops(np.stack([resize(image, spec.input_size, spec.channels) for image in made.images]), None, made.source)
 
 
-def predictions(job: dict, crops: Path) -> np.ndarray:
-    """Class index (N,) that a fresh worker's engine gives each crop of a .npy file."""
+def probabilities(job: dict, crops: Path, device: Device) -> np.ndarray:
+    """Probabilities float32 (N, classes) that a fresh worker's engine on the device gives the crops of a .npy file."""
     out = crops.with_name("probabilities.npy")
-    with Worker(job) as worker:
+    with device.worker(job) as worker:
         worker.ask("load")
-        worker.ask("predict", crops=str(crops), out=str(out))
-    return np.load(out, allow_pickle=False).argmax(1)
+        worker.ask("predict", crops=device.put(crops), out=device.path(out))
+    device.get(out)
+    return np.load(out, allow_pickle=False)
+
+
+def golden_problems(bundle: Bundle, jobs: dict[str, dict], device: Device) -> list[str]:
+    """Where the device computes something else than what was exported, in words; empty where it does not.
+
+    Args:
+        bundle: whose golden crops are used; one without any has no problem.
+        jobs: precision → the job of its artifact.
+        device: where they run.
+    """
+    if not (bundle.folder / golden.ARRAYS).is_file():
+        return []
+    problems = []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "golden-crops.npy"
+        for precision, job in jobs.items():
+            crops, expected = golden.expected(bundle, job["engine"], precision)
+            np.save(file, crops, allow_pickle=False)
+            found = golden.output_problems(probabilities(job, file, device), expected, precision)
+            problems += [f"{job['engine']}/{precision}, {problem}" for problem in found]
+    return problems
 
 
 def compare(reference: np.ndarray, candidate: np.ndarray, crops: Crops, spec: ModelSpec) -> tuple[parity.Paired, dict]:
@@ -67,7 +100,7 @@ def compare(reference: np.ndarray, candidate: np.ndarray, crops: Crops, spec: Mo
     }
 
 
-def kept(predicted: np.ndarray, crops: Crops, names: tuple[str, ...]) -> dict:
+def kept(predicted: np.ndarray, fp32: np.ndarray, crops: Crops, names: tuple[str, ...]) -> dict:
     """Predictions as a record keeps them, so that a later run can be paired with it: see ``benchmarks.compare``."""
     digest = hashlib.sha256(f"{crops.crops.dtype} {crops.crops.shape}".encode() + crops.crops.tobytes())
     return {
@@ -75,6 +108,7 @@ def kept(predicted: np.ndarray, crops: Crops, names: tuple[str, ...]) -> dict:
         "classes": list(names),
         "labels": None if crops.labels is None else crops.labels.tolist(),
         "target": predicted.tolist(),
+        "fp32": fp32.tolist(),
     }
 
 

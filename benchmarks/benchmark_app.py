@@ -32,7 +32,7 @@ def study(session) -> dict:
     """
     precision = session.target.precision
     wanted = f"openvino/{precision}"
-    if wanted not in [artifact.name for artifact in contenders.runnable(session.bundle)]:
+    if wanted not in [artifact.name for artifact in contenders.runnable(session.bundle, session.device.about)]:
         session.remarks.append(f"benchmark_app: the bundle has no {wanted}, or openvino is not installed here")
         return {"benchmark_app": None}
     job = contenders.artifact_job(session.bundle, "openvino", precision, session.target.threads) | {"kind": "inside"}

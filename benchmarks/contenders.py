@@ -1,9 +1,8 @@
 """Who is measured against whom: the jobs of the workers. Names only; nothing runs here."""
 
-import importlib.util
 from dataclasses import dataclass
 
-from edgefer import engines
+from benchmarks.reach.about import About
 from edgefer.bundle import Bundle
 from edgefer.targets import Target
 
@@ -32,18 +31,23 @@ class Field:
     """Role → why it could not take part."""
 
 
-def field(bundle: Bundle, target: Target, every: bool = False) -> Field:
-    """The target's artifact and its references; with ``every``, each other artifact of the bundle whose engine is installed."""
+def field(bundle: Bundle, target: Target, about: About, every: bool = False) -> Field:
+    """The target's artifact and its references, as far as its device has what they need.
+
+    With ``every``, each other artifact of the bundle whose engine is there as well.
+    """
     jobs, absent = {TARGET: artifact_job(bundle, target.engine, target.precision, target.threads)}, {}
-    if importlib.util.find_spec("torch"):
+    if target.reach["kind"] != "local":
+        absent[EAGER] = "eager PyTorch is not put on devices"
+    elif about.torch:
         jobs[EAGER] = {"kind": "eager", "system": bundle.spec.system, "threads": target.threads}
     else:
         absent[EAGER] = "torch is not installed here (pip install 'edgefer[workshop]')"
-    _reference(jobs, absent, ORT, bundle, "onnxruntime", target.threads)
+    _reference(jobs, absent, ORT, bundle, "onnxruntime", target.threads, about)
     if target.engine != "onnxruntime" and target.precision != "fp32":
-        _reference(jobs, absent, SAME, bundle, target.engine, target.threads)
+        _reference(jobs, absent, SAME, bundle, target.engine, target.threads, about)
     if every:
-        jobs |= {a.name: artifact_job(bundle, a.engine, a.precision, target.threads) for a in runnable(bundle)}
+        jobs |= {a.name: artifact_job(bundle, a.engine, a.precision, target.threads) for a in runnable(bundle, about)}
     return Field(jobs, absent)
 
 
@@ -55,9 +59,9 @@ def files(bundle: Bundle, target: Target, earlier: Earlier | None = None) -> dic
     return found | ({BASELINE: earlier.files} if earlier else {})
 
 
-def runnable(bundle: Bundle) -> list:
-    """The bundle's artifacts whose engine is installed here."""
-    return [a for a in bundle.artifacts if a.engine in engines.installed()]
+def runnable(bundle: Bundle, about: About) -> list:
+    """The bundle's artifacts whose engine the device has."""
+    return [a for a in bundle.artifacts if a.engine in about.engines]
 
 
 def artifact_job(bundle: Bundle, engine: str, precision: str, threads: int) -> dict:
@@ -67,9 +71,9 @@ def artifact_job(bundle: Bundle, engine: str, precision: str, threads: int) -> d
     return {"kind": "artifact", "engine": engine, "model": str(model.resolve()), "threads": threads, "shape": shape}
 
 
-def _reference(jobs: dict, absent: dict, role: str, bundle: Bundle, engine: str, threads: int) -> None:
-    if engine not in engines.installed():
-        absent[role] = f"{engine} is not installed here (pip install 'edgefer[{engine}]')"
+def _reference(jobs: dict, absent: dict, role: str, bundle: Bundle, engine: str, threads: int, about: About) -> None:
+    if engine not in about.engines:
+        absent[role] = f"{engine} is not installed (pip install 'edgefer[{engine}]')"
     elif not any((a.engine, a.precision) == (engine, "fp32") for a in bundle.artifacts):
         absent[role] = f"the bundle has no {engine}/fp32"
     else:

@@ -1,4 +1,7 @@
-"""Environment fingerprint: what a figure depends on beside the code. Read from the system; None where it does not tell."""
+"""Environment fingerprint: what a figure depends on beside the code. Read from the system; None where it does not tell.
+
+A device gets this module too: it imports the standard library only.
+"""
 
 import os
 import platform
@@ -18,16 +21,20 @@ PACKAGES = (
 
 
 def fingerprint() -> dict:
-    """Everything below as one JSON object."""
+    """Of this machine, as one JSON object, with the checkout's state."""
+    return {**machine(), "git": git(Path(__file__).parent)}
+
+
+def machine() -> dict:
+    """Of the machine this runs on, without a checkout: what a device is asked for."""
     return {
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "cpu": cpu(),
         "memory_total_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "load_average_at_start": list(os.getloadavg()),
+        "load_average_at_start": load_average(),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": sys.version.split()[0],
         "packages": packages(),
-        "git": git(Path(__file__).parent),
     }
 
 
@@ -36,7 +43,7 @@ def cpu() -> dict:
     text = _read("/proc/cpuinfo") or ""
     flags = set((_field(text, "flags") or _field(text, "Features") or "").split())
     return {
-        "model": _field(text, "model name") or _field(text, "Model") or platform.processor() or None,
+        "model": _field(text, "model name") or _field(text, "Model") or _board() or platform.processor() or None,
         "machine": platform.machine(),
         "flags": [flag for flag in FLAGS if flag in flags],
         "cores": os.cpu_count(),
@@ -74,6 +81,14 @@ def ticks(stat: str) -> dict[str, int] | None:
     return {"total": sum(counts), "steal": counts[7]}
 
 
+def load_average() -> list[float] | None:
+    """Over 1, 5 and 15 minutes; None where it is a secret, as on some Androids."""
+    try:
+        return list(os.getloadavg())
+    except OSError:
+        return None
+
+
 def temperatures(root: Path = Path("/sys/class/thermal")) -> dict[str, float]:
     """Degrees Celsius of each thermal zone that can be read; empty in most virtual machines."""
     zones = {zone: _read(zone / "temp") for zone in sorted(root.glob("thermal_zone*"))}
@@ -97,6 +112,12 @@ def git(folder: Path) -> dict | None:
     if commit is None:
         return None
     return {"commit": commit, "dirty": bool(_output("git", "-C", str(folder), "status", "--porcelain"))}
+
+
+def _board() -> str | None:
+    """What an ARM device calls itself: its device tree, or Android's own word."""
+    told = (_read("/proc/device-tree/model") or "").rstrip("\0")
+    return told or (_output("getprop", "ro.product.model") if shutil.which("getprop") else None)
 
 
 def _mhz(cpuinfo: str) -> float | None:

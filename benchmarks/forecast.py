@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks import camera, contenders, whole
+from benchmarks.reach import about
 from benchmarks.session import Effort
 from edgefer import engines
 from edgefer.bundle import PRECISIONS, Bundle
@@ -91,9 +92,10 @@ def _pass(name: str, what: str, seconds: float, last: dict | None) -> Pass:
 
 
 def _roles(target: Target, opened: Bundle | None, every: bool) -> list[str]:
-    if opened:
-        return list(contenders.field(opened, target, every).jobs)
-    roles = [contenders.TARGET, contenders.EAGER, contenders.ORT, contenders.SAME]
+    here = target.reach["kind"] == "local"
+    if opened and here:
+        return list(contenders.field(opened, target, about.here(), every).jobs)
+    roles = [contenders.TARGET, *([contenders.EAGER] if here else []), contenders.ORT, contenders.SAME]
     return roles + [f"{engine}/{precision}" for engine in engines.installed() for precision in PRECISIONS if every]
 
 

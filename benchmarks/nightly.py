@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import environment, junit, lanes, nights
+from benchmarks import environment, junit, lanes, nights, reach
 from benchmarks.history import Store
 from benchmarks.outcome import CRASHED, EXIT_CODES, SKIPPED, Outcome, overall
 from edgefer import targets
@@ -34,9 +34,6 @@ ROOT = Path(__file__).resolve().parents[1]
 MEASURE = [sys.executable, str(ROOT / "benchmarks" / "run.py")]
 EXPORT = [sys.executable, "-m", "export"]
 CHECKPOINT = ROOT / "train" / "checkpoints" / "efficientface"
-HERE = "this machine"
-LOOPBACK = ("localhost", "127.", "::1", "emulator-")
-"""How the address or serial of a device begins that is this machine under another name."""
 ERROR = "error: "
 """How the last line of a program begins that ends with an error of ours."""
 LIMIT_MINUTES = 60
@@ -137,7 +134,7 @@ def measure(outcomes: list[Outcome], args: argparse.Namespace, say: Callable[[st
         outcome.state, outcome.reason = (SKIPPED, reason) if reason else (outcome.state, "")
     stop, there = threading.Event(), [o for o in outcomes if o.state != SKIPPED]
     if not args.bundle:
-        lanes.in_lanes(there, lambda _: HERE, lambda o: build(o, args, say, stop), stop)
+        lanes.in_lanes(there, lambda _: reach.HERE, lambda o: build(o, args, say, stop), stop)
     machines = lane_names([o.target for o in there])
     built = [o for o in there if o.state != CRASHED]
     lanes.in_lanes(built, lambda o: machines[o.target.name], lambda o: run(o, args, say, stop), stop)
@@ -149,14 +146,7 @@ def lane_names(chosen: list[Target]) -> dict[str, str]:
     An Android device without a serial may be any of the connected ones, so then all of them count as one machine.
     """
     one_android = any(t.reach["kind"] == "adb" and not t.reach["serial"] for t in chosen)
-    return {target.name: _machine(target.reach, one_android) for target in chosen}
-
-
-def _machine(reach: dict, one_android: bool) -> str:
-    address = {"ssh": reach.get("host"), "adb": reach.get("serial")}.get(reach["kind"])
-    if reach["kind"] == "adb" and one_android:
-        return "android"
-    return address if address and not address.startswith(LOOPBACK) else HERE
+    return {t.name: "android" if one_android and t.reach["kind"] == "adb" else reach.place(t) for t in chosen}
 
 
 def build(outcome: Outcome, args: argparse.Namespace, say: Callable[[str], None], stop: threading.Event) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from edgefer import errors
@@ -18,14 +19,25 @@ PATIENCE_S = 600
 
 
 class Worker:
-    """A running worker process. Use with ``with``."""
+    """A running worker process. Use with ``with``.
 
-    def __init__(self, job: dict):
-        self.job = job
+    Args:
+        job: what it runs; see ``benchmarks.worker``.
+        command: what starts it, if not this interpreter on this machine (``benchmarks.reach``).
+        lost: exit code and last line of a process that ended → the error, where its device and not the worker is to blame.
+    """
+
+    def __init__(
+        self,
+        job: dict,
+        command: list[str] | None = None,
+        lost: Callable[[int, str], EdgeferError | None] = lambda _code, _line: None,
+    ):
+        self.job, self.lost = job, lost
         self.stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         self.spawned_ns = time.monotonic_ns()
         self.process = subprocess.Popen(
-            [sys.executable, "-P", str(WORKER), json.dumps(job)],
+            command or [sys.executable, "-P", str(WORKER), json.dumps(job)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.stderr,
@@ -84,14 +96,17 @@ class Worker:
     def _died(self, do: str) -> EdgeferError:
         code = self.process.wait()
         self.stderr.seek(0)
-        last = self.stderr.read().decode(errors="replace").strip().splitlines()[-1:] or ["it left no message"]
+        *_, last = self.stderr.read().decode(errors="replace").strip().splitlines() or ["it left no message"]
+        if error := self.lost(code, last):
+            return error
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        return EdgeferError(f"{name_of(self.job)} {how} at '{do}': {last[0]}")
+        return EdgeferError(f"{name_of(self.job)} {how} at '{do}': {last}")
 
 
 def name_of(job: dict) -> str:
     """What a job is, for messages."""
-    return f"the worker for {job.get('engine') or job.get('system') or job.get('model', 'a kernel')} ({job['kind']})"
+    what = job.get("engine") or job.get("system") or job.get("model") or "a kernel"
+    return f"the worker for {what} ({job['kind']})"
 
 
 def _carried(answer: dict) -> EdgeferError:

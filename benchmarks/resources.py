@@ -1,9 +1,14 @@
-"""What a model costs beside time: memory and cold start, each in fresh processes of their own, and installed size."""
+"""What a model costs beside time: memory and cold start, each in fresh processes of their own, and installed size.
+
+A device gets this module too, for the installed size: at run time it imports the standard library only.
+"""
 
 import re
 from importlib import metadata
+from typing import TYPE_CHECKING
 
-from benchmarks.processes import Worker
+if TYPE_CHECKING:
+    from benchmarks.reach import Device
 
 STEADY_INFERENCES = 100
 PHASES = {
@@ -17,9 +22,9 @@ PHASES = {
 load: reading and compiling the model; first: the first inference. The files are in the page cache."""
 
 
-def memory(job: dict) -> dict[str, dict[str, int]]:
+def memory(job: dict, device: "Device") -> dict[str, dict[str, int]]:
     """Bytes of a fresh process at four stages, {stage: {vm_hwm, vm_rss, pss}}. It runs the model and nothing else."""
-    with Worker(job) as worker:
+    with device.worker(job) as worker:
         stages = {"baseline": worker.ask("memory")}
         worker.ask("load")
         stages["loaded"] = worker.ask("memory")
@@ -30,9 +35,9 @@ def memory(job: dict) -> dict[str, dict[str, int]]:
     return stages
 
 
-def cold_start(job: dict) -> dict[str, float]:
+def cold_start(job: dict, device: "Device") -> dict[str, float]:
     """Milliseconds of each phase from spawning a process to its first answer."""
-    with Worker(job) as worker:
+    with device.worker(job) as worker:
         times = worker.start()
     return phases(times)
 

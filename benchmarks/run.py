@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks import benchmark_app, forecast, growth, nights, peers, verdict
+from benchmarks import benchmark_app, forecast, growth, nights, peers, reach, verdict
 from benchmarks.session import FULL, QUICK, Effort, Session
 from edgefer import bundle, targets
 from edgefer.errors import EnvironmentInvalid, Unreachable, exit_with
@@ -61,11 +61,12 @@ def main(argv: list[str] | None = None) -> int:
     if args.latest:
         print(nights.told(store.accept(target.name, args.accept)))
         return 0
-    opened = open_bundle(args, target)
     earlier = store.earlier(target) if store else None
-    with progress() as say:
-        session = Session(opened, target, args.data, effort, say, earlier)
-        record = session.record(every=args.engines, studies=studies(args))
+    with reach.opened(target) as device:
+        opened = open_bundle(args, target)
+        with progress() as say:
+            session = Session(opened, target, args.data, effort, say, device, earlier)
+            record = session.record(every=args.engines, studies=studies(args))
     files = [record_file(target), *([args.json] if args.json else [])]
     write(record, files)
     table.show(record, str(files[-1]), table.console())

@@ -42,10 +42,11 @@ def header(record: dict) -> list[str]:
     environment = record["environment"]
     run, cpu = environment["run"], environment["cpu"]
     threads = "1 thread" if run["threads"] == 1 else f"{run['threads']} threads"
+    load = environment["load_average_at_start"]  # some Androids keep it to themselves
     lines = [
         f"target {record['target']}: {cpu['model']}, {cpu['cores']} cores, {' '.join(cpu['flags']) or 'no flags told'}",
         f"{run['system']}, crop {run['input_size']}×{run['input_size']}×{run['channels']}, {run['engine']} {run['precision']}, "
-        f"{threads}, batch 1; load average {environment['load_average_at_start'][0]:.1f}",
+        f"{threads}, batch 1; load average {f'{load[0]:.1f}' if load else 'not told'}",
         f"crops: {run['crops']}",
         f"frames: {run['frames']}",
     ]

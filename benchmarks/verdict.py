@@ -1,5 +1,6 @@
 """Verdicts: measured figures against a target's budgets. Pure: estimates in, metrics and one verdict out."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from benchmarks.stats import Estimate
@@ -99,11 +100,26 @@ def judge(estimate: Estimate, budget: Budget, by_value: bool = False) -> str:
 
 
 def metrics(
-    measured: dict[str, Estimate | None], budgets: dict[str, Budget], noisy: bool, notes: dict[str, str]
+    measured: dict[str, Estimate | None],
+    budgets: dict[str, Budget],
+    noisy: bool,
+    notes: dict[str, str],
+    doubtful: Collection[str] = (),
 ) -> list[Metric]:
-    """Every measured or budgeted metric, judged. ``measured`` holds None for what could not be measured; ``notes`` say why."""
+    """Every measured or budgeted metric, judged.
+
+    Args:
+        measured: None for what could not be measured.
+        budgets: of the target.
+        noisy: no time counts.
+        notes: what a figure is, or why there is none.
+        doubtful: names of metrics that do not count, such as ratios over a noisy reference.
+    """
     names = [name for name in KINDS if name in measured or name in budgets]
-    return [_metric(name, measured.get(name), budgets.get(name), noisy, notes.get(name, "")) for name in names]
+    return [
+        _metric(name, measured.get(name), budgets.get(name), noisy or name in doubtful, notes.get(name, ""))
+        for name in names
+    ]
 
 
 def _metric(name: str, estimate: Estimate | None, budget: Budget | None, noisy: bool, note: str) -> Metric:
@@ -116,17 +132,18 @@ def _metric(name: str, estimate: Estimate | None, budget: Budget | None, noisy: 
     return Metric(name, estimate.value, estimate.ci95, kind.unit, budget, verdict, note)
 
 
-def overall(rows: list[Metric], problems: list[str], noisy: bool) -> str:
+def overall(rows: list[Metric], problems: list[str], noisy: bool, timed: bool = True) -> str:
     """One verdict for the run: fail, then invalid, then inconclusive, else pass.
 
-    A budgeted metric that could not be measured makes the run inconclusive, unless its stand-in was measured.
+    A budgeted metric that could not be measured makes the run inconclusive, unless its stand-in was measured, or unless it is
+    a time and the device is one that has none to tell (``timed`` is false).
     """
     verdicts = {row.verdict for row in rows}
     if "fail" in verdicts or problems:
         return "fail"
     if "invalid" in verdicts or noisy:
         return "invalid"
-    return "inconclusive" if "inconclusive" in verdicts or unanswered(rows) else "pass"
+    return "inconclusive" if "inconclusive" in verdicts or unanswered(rows, timed) else "pass"
 
 
 def worst(*verdicts: str | None) -> str:
@@ -134,7 +151,8 @@ def worst(*verdicts: str | None) -> str:
     return next((each for each in ("fail", "invalid", "inconclusive") if each in verdicts), "pass")
 
 
-def unanswered(rows: list[Metric]) -> list[str]:
-    """Budgeted metrics that were not measured and that nothing stands in for."""
+def unanswered(rows: list[Metric], timed: bool = True) -> list[str]:
+    """Budgeted metrics that were not measured and that nothing stands in for; no times where those are not asked for."""
     there = {row.name for row in rows if row.value is not None}
-    return [row.name for row in rows if row.budget and row.value is None and KINDS[row.name].stand_in not in there]
+    open_ = [row.name for row in rows if row.budget and row.value is None and KINDS[row.name].stand_in not in there]
+    return [name for name in open_ if timed or not KINDS[name].timed]

@@ -63,6 +63,7 @@ def job(opened: Bundle, target: Target, frames: Frames) -> dict:
         "precision": target.precision,
         "threads": target.threads,
         "frames": str(frames.path),
+        "yunet": os.environ.get(detectors.VARIABLE),
     }
 
 
@@ -73,8 +74,7 @@ def run(told: dict) -> dict:
         detector: name; ns: of each counted frame; faces: found in each; camera: see ``benchmarks.camera.paced``.
     """
     frames = np.load(told["frames"], allow_pickle=False)
-    yunet = os.environ.get(detectors.VARIABLE)
-    detector = detectors.load("yunet" if yunet else "haar", yunet)
+    detector = detectors.load("yunet" if told["yunet"] else "haar", told["yunet"])
     opened = bundle.load(told["bundle"], verify=False)
     loop = FrameLoop(detector, Classifier(opened, told["engine"], told["precision"], told["threads"]), moving=True)
     ns, faces, end = [], [], None

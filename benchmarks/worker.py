@@ -3,12 +3,13 @@
     python -P benchmarks/worker.py '{"kind": "artifact", "engine": …, "model": …, "threads": …, "shape": [1, S, S, C]}'
     python -P benchmarks/worker.py '{"kind": "eager", "system": …, "threads": …}'
     python -P benchmarks/worker.py '{"kind": "pipeline", …}'
+    python -P benchmarks/worker.py '{"kind": "machine"}'
     python -P benchmarks/worker.py '{"kind": one of benchmarks.study_kinds.OPENERS, …}'
 
-Requests: load, first, details, memory, climate, run (n or seconds), predict, frames; each is the function of that name below.
-Waiting for one is a blocking read, so an idle worker takes no time from the one being measured. The process imports numpy,
-edgefer and its one engine, so its memory and start-up are a device's; torch and OpenCV come in only for the kinds that are
-about them.
+Requests: load, first, details, memory, climate, run (n or seconds), predict, frames, fingerprint, installed; each is the
+function of that name below. Waiting for one is a blocking read, so an idle worker takes no time from the one being measured.
+The process imports numpy, edgefer and its one engine, so its memory and start-up are a device's; torch and OpenCV come in only
+for the kinds that are about them. A device gets this file as it is.
 """
 
 import importlib
@@ -25,6 +26,9 @@ from edgefer import engines
 from edgefer.errors import EdgeferError
 
 IMPORTED_NS = time.monotonic_ns()
+SPAWNED = "EDGEFER_SPAWNED_NS"
+"""Environment variable: when this process was spawned, by the monotonic clock of the machine it runs on; who starts a worker on
+another machine cannot know."""
 RING = 16
 """Different random inputs in turn, so that no result depends on one picture."""
 
@@ -48,7 +52,8 @@ def load(model: Model, _request: dict) -> dict:
     importer(model)
     engine_ns = time.monotonic_ns()
     opener(model)
-    return {"imported_ns": IMPORTED_NS, "engine_ns": engine_ns, "loaded_ns": time.monotonic_ns()}
+    spawned = {"spawned_ns": int(os.environ[SPAWNED])} if SPAWNED in os.environ else {}
+    return {**spawned, "imported_ns": IMPORTED_NS, "engine_ns": engine_ns, "loaded_ns": time.monotonic_ns()}
 
 
 def first(model: Model, _request: dict) -> dict:
@@ -108,6 +113,20 @@ def frames(model: Model, _request: dict) -> dict:
     return whole.run(model.job)
 
 
+def fingerprint(_model: Model, _request: dict) -> dict:
+    """Of the machine this runs on; see ``benchmarks.environment.machine``."""
+    from benchmarks import environment
+
+    return environment.machine()
+
+
+def installed(model: Model, request: dict) -> dict:
+    """MB that these top-level modules take up with all they require; see ``benchmarks.resources.installed_mb``."""
+    from benchmarks import resources
+
+    return {"mb": resources.installed_mb(tuple(request["packages"]))}
+
+
 def _import_engine(model: Model) -> None:
     """Import the engine's package, so that loading a model is timed apart. LiteRT's library comes with its ``interpreter``."""
     package = next(filter(importlib.util.find_spec, engines.row_of(model.job["engine"]).packages), None)
@@ -159,7 +178,7 @@ def _open_eager(model: Model) -> None:
 
 
 def _nothing(_model: Model) -> None:
-    """The pipeline loads what it needs when its frames come."""
+    """The pipeline loads what it needs when its frames come; the machine needs nothing."""
 
 
 def _open_study(model: Model) -> None:
@@ -173,8 +192,11 @@ KINDS = {
     "artifact": (_import_engine, _open_artifact),
     "eager": (_import_torch, _open_eager),
     "pipeline": (_nothing, _nothing),
+    "machine": (_nothing, _nothing),
 }
-REQUESTS = {f.__name__: f for f in (load, first, details, run, memory, climate, predict, frames)}
+REQUESTS = {
+    f.__name__: f for f in (load, first, details, run, memory, climate, predict, frames, fingerprint, installed)
+}
 
 
 def _kib(text: str, field: str) -> int:

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import agreement, environment, resources
 from benchmarks.agreement import Crops
 from benchmarks.processes import WORKER, Worker
+from benchmarks.reach.local import Local
 from edgefer.errors import EdgeferError, InputRejected
 from edgefer.spec import FERPLUS_LABELS, Alignment, ModelSpec
 
@@ -39,7 +40,7 @@ def test_a_worker_loads_answers_and_counts(null_job):
 def test_a_worker_predicts_every_crop_of_a_file(null_job, tmp_path):
     crops = np.zeros((3, 16, 16, 1), np.uint8)
     np.save(tmp_path / "crops.npy", crops)
-    assert agreement.predictions(null_job, tmp_path / "crops.npy").shape == (3,)
+    assert agreement.probabilities(null_job, tmp_path / "crops.npy", Local()).shape == (3, len(FERPLUS_LABELS))
 
 
 def test_an_engines_error_keeps_its_sentence_and_class(null_job):

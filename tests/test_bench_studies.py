@@ -17,6 +17,7 @@ from test_bench_run import devices, tiny_bundle
 from benchmarks import benchmark_app, growth, idle, peak, peer_networks, peers, study_tables, table
 from benchmarks.interleave import Plan
 from benchmarks.processes import Worker
+from benchmarks.reach.local import Local
 from benchmarks.session import Effort, Session
 from edgefer import bundle, targets
 from edgefer.errors import EdgeferError, UsageError
@@ -262,7 +263,9 @@ def tiny_session(tmp_path) -> Session:
     pytest.importorskip("onnxruntime", reason="runs the tiny model: install edgefer[workshop]")
     opened = bundle.load(tiny_bundle(tmp_path / "tiny", damage=0.0))
     effort = Effort(Plan(rounds=1, blocks=2, warm_s=0.01), 1, 1, 1, quick=True)
-    return Session(opened, targets.get("here", devices(tmp_path / "d.yaml")), "synthetic", effort, lambda _: None)
+    return Session(
+        opened, targets.get("here", devices(tmp_path / "d.yaml")), "synthetic", effort, lambda _: None, Local()
+    )
 
 
 def test_growth_of_a_tiny_model_is_measured_fitted_and_drawn(tiny_session, tmp_path, monkeypatch):

@@ -11,6 +11,8 @@ import yaml
 from edgefer import targets
 from edgefer.errors import EnvironmentInvalid, InputRejected, UsageError
 
+SSH = {"kind": "ssh", "host": "pi.local", "user": "pi", "port": 22}
+
 
 @pytest.fixture
 def write(tmp_path):
@@ -46,7 +48,7 @@ def rejected(path) -> str:
 
 def test_the_shipped_file():
     shipped = targets.load()
-    assert sorted(shipped) == ["android", "i7", "rpi4", "rpi5"]
+    assert sorted(shipped) == ["android", "i7", "rpi4", "rpi4-emulated", "rpi5", "rpi5-emulated"]
     i7 = shipped["i7"]
     assert i7.reach["kind"] == "local" and i7.budgets["fps"] == targets.Budget(min=40)
     assert {"fps", "speedup_vs_eager_fp32", "peak_rss_mb", "artifact_mb", "cold_start_ms", "flip_rate"} <= set(
@@ -58,14 +60,17 @@ def test_every_field_of_the_shipped_file_is_documented():
     head = targets.default_path().read_text().split("schema: 1")[0]
     names = [f.name for f in dataclasses.fields(targets.Target) if f.name != "name"]
     names += [metric for target in targets.load().values() for metric in target.budgets]
-    names += [name for wanted in targets.REACH.values() for name in wanted]
+    names += [name for wanted in (*targets.REACH.values(), *targets.REACH_OPTIONAL.values()) for name in wanted]
     assert [name for name in names if name not in head] == []
 
 
 def test_unknown_target():
     with pytest.raises(UsageError) as caught:
         targets.get("i9")
-    assert str(caught.value) == "unknown target 'i9'; devices.yaml has android, i7, rpi4, rpi5"
+    assert (
+        str(caught.value)
+        == "unknown target 'i9'; devices.yaml has android, i7, rpi4, rpi4-emulated, rpi5, rpi5-emulated"
+    )
 
 
 def test_a_good_file(write):
@@ -91,11 +96,20 @@ def test_a_good_file(write):
         ({"budgets": {"fps": {"least": 1}}}, "budget fps: it must have exactly one"),
         ({"budgets": {"fps": {"min": "fast"}}}, "budget fps: min must be a number"),
         ({"budgets": {"fps": {"min": float("nan")}}}, "budget fps: min must be a number"),
-        ({"reach": {"kind": "telepathy"}}, "one of local, ssh, adb"),
+        ({"reach": {"kind": "telepathy"}}, "one of local, ssh, adb, emulated"),
         ({"reach": {"kind": "local"}}, "reach of kind local needs 'machine'"),
         ({"reach": {"kind": "ssh", "host": "", "user": "pi", "port": 0}}, "reach.port must be from 1 to 65535"),
         ({"reach": {"kind": "ssh", "host": "", "user": "pi", "port": "22"}}, "reach.port must be a whole number"),
         ({"reach": {"kind": "adb", "serial": "", "host": "x"}}, "reach of kind adb has no 'host'"),
+        ({"reach": {"kind": "adb", "serial": "", "options": ["x"]}}, "reach of kind adb has no 'options'"),
+        ({"reach": {"kind": "adb", "serial": "-d"}}, "reach.serial must not begin with a dash"),
+        ({"reach": {**SSH, "host": "-oProxyCommand=x"}}, "reach.host must not begin with a dash"),
+        ({"reach": {**SSH, "python": 3}}, "reach.python must be text, not 3"),
+        ({"reach": {**SSH, "options": "ProxyJump=gate"}}, "reach.options must be a list of texts"),
+        (
+            {"reach": {"kind": "emulated", "cpu": "i386", "root": "x"}},
+            "reach.cpu 'i386' is not one of cortex-a72, cortex-a76",
+        ),
     ],
 )
 def test_a_wrong_field(write, fields, told):
@@ -172,10 +186,30 @@ def test_ssh_where_nothing_answers(write):
     assert "nothing answers at 127.0.0.1" in told
 
 
-def test_ssh_that_answers_is_not_measured_yet(write):
+def test_ssh_that_answers(write):
     with socket.create_server(("127.0.0.1", 0)) as server:
-        told = reached(write, kind="ssh", host="127.0.0.1", user="pi", port=server.getsockname()[1])
-    assert "measuring over ssh is not built yet" in told and "edgefer run" in told
+        assert reached(write, kind="ssh", host="127.0.0.1", user="pi", port=server.getsockname()[1]) is None
+
+
+def test_what_a_reach_may_have_as_well(write):
+    more = {"python": "venv/bin/python", "identity": "~/.ssh/pi", "options": ["ProxyJump=gate"]}
+    assert targets.load(write(reach={**SSH, **more}))["box"].reach == {**SSH, **more}
+
+
+def test_emulation_without_qemu_or_without_a_root(write, monkeypatch, tmp_path):
+    emulated = {"kind": "emulated", "cpu": "cortex-a72", "root": str(tmp_path / "arm")}
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "qemu-aarch64-static is not installed" in reached(write, **emulated)
+    (tmp_path / targets.QEMU).write_text("#!/bin/sh\n")
+    (tmp_path / targets.QEMU).chmod(0o755)
+    assert "python -m benchmarks.reach.emulated" in reached(write, **emulated)
+    (tmp_path / "arm" / "cortex-a72").mkdir(parents=True)
+    assert reached(write, **emulated) is None
+
+
+def test_a_relative_root_lies_beside_the_shipped_file():
+    root = targets.emulated_root(targets.get("rpi4-emulated").reach)
+    assert root == targets.default_path().parent / "build" / "arm"
 
 
 def fake_adb(tmp_path, monkeypatch, script: str) -> None:
@@ -199,7 +233,7 @@ def test_adb_without_a_device(write, monkeypatch, tmp_path):
 
 def test_adb_with_the_chosen_device(write, monkeypatch, tmp_path):
     fake_adb(tmp_path, monkeypatch, '[ "$ANDROID_SERIAL" = abc ] && echo device')
-    assert "measuring over adb is not built yet" in reached(write, kind="adb", serial="abc")
+    assert reached(write, kind="adb", serial="abc") is None
     assert "adb says" in reached(write, kind="adb", serial="")
 
 

@@ -86,6 +86,12 @@ def check(bundle: Bundle, engine: str, precision: str, threads: int) -> list[str
     return crop_problems(crops, arrays["crops"]) + output_problems(found, arrays["expected"], precision)
 
 
+def expected(bundle: Bundle, engine: str, precision: str) -> tuple[np.ndarray, np.ndarray]:
+    """The golden crops uint8 (N, S, S, C) and what the artifact must say to them, float32 (N, classes); raises as ``check``."""
+    arrays = _read(bundle, engine, precision)
+    return arrays["crops"], arrays["expected"]
+
+
 def crop_problems(found: np.ndarray, expected: np.ndarray) -> list[str]:
     """Crops uint8 (N, S, S, C) that differ by more than ``CROP_LEVELS`` grey levels, in words."""
     worst = np.abs(found.astype(np.int16) - expected).reshape(len(expected), -1).max(1)

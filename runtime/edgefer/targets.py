@@ -18,8 +18,18 @@ from edgefer.errors import EnvironmentInvalid, InputRejected, unknown
 
 SCHEMA = 1
 FILE = "devices.yaml"
-REACH = {"local": {"machine": str}, "ssh": {"host": str, "user": str, "port": int}, "adb": {"serial": str}}
+REACH = {
+    "local": {"machine": str},
+    "ssh": {"host": str, "user": str, "port": int},
+    "adb": {"serial": str},
+    "emulated": {"cpu": str, "root": str},
+}
 """Kind of reach → its fields, all required; an empty host or serial is one that is not configured yet."""
+REACH_OPTIONAL = {"ssh": {"python": str, "identity": str, "options": list}, "adb": {"python": str}}
+"""Kind of reach → fields it may have as well."""
+EMULATED_CPUS = ("cortex-a72", "cortex-a76")
+QEMU = "qemu-aarch64-static"
+TOLD = {str: "text", int: "a whole number", list: "a list of texts"}
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 MAX_MARGIN = 0.5
 AUTO = "auto"
@@ -144,14 +154,27 @@ def _reach_problems(value) -> list[str]:
     if not isinstance(value, dict) or value.get("kind") not in REACH:
         return [f"'reach' must have a 'kind' that is one of {', '.join(REACH)}"]
     wanted, kind = REACH[value["kind"]], value["kind"]
+    known = {"kind": str, **wanted, **REACH_OPTIONAL.get(kind, {})}
     problems = [f"reach of kind {kind} needs '{name}'" for name in wanted if name not in value]
-    problems += [f"reach of kind {kind} has no '{name}'" for name in value if name not in wanted and name != "kind"]
-    for name, type_ in wanted.items():
-        if name in value and type(value[name]) is not type_:
-            problems.append(f"reach.{name} must be {'text' if type_ is str else 'a whole number'}, not {value[name]!r}")
-    if type(value.get("port")) is int and not 0 < value["port"] < 65536:
+    problems += [f"reach of kind {kind} has no '{name}'" for name in value if name not in known]
+    for name, type_ in known.items():
+        if name in value and not _is_of(value[name], type_):
+            problems.append(f"reach.{name} must be {TOLD[type_]}, not {value[name]!r}")
+    return problems or _reach_value_problems(value)
+
+
+def _reach_value_problems(value: dict) -> list[str]:
+    problems = []
+    if not 0 < value.get("port", 1) < 65536:
         problems.append(f"reach.port must be from 1 to 65535, not {value['port']}")
-    return problems
+    if value.get("cpu", EMULATED_CPUS[0]) not in EMULATED_CPUS:
+        problems.append(f"reach.cpu {value['cpu']!r} is not one of {', '.join(EMULATED_CPUS)}")
+    dashed = [name for name in ("host", "user", "serial") if value.get(name, "").startswith("-")]
+    return problems + [f"reach.{name} must not begin with a dash, which tools take for an option" for name in dashed]
+
+
+def _is_of(value, type_: type) -> bool:
+    return type(value) is type_ and (type_ is not list or all(isinstance(item, str) for item in value))
 
 
 def _engine_problems(value) -> list[str]:
@@ -222,8 +245,12 @@ def _has_vnni(reach: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def unreachable_reason(target: Target) -> str | None:
-    """Why nothing can be measured on the target from here, with what to do about it; None when it is this machine."""
-    check = {"local": _local_reason, "ssh": _ssh_reason, "adb": _adb_reason}[target.reach["kind"]]
+    """Why nothing can be measured on the target from here, with what to do about it; None where something answers.
+
+    Asked before anything is built; who it is that answers, and what it has, shows when it is used (``benchmarks.reach``).
+    """
+    checks = {"local": _local_reason, "ssh": _ssh_reason, "adb": _adb_reason, "emulated": _emulated_reason}
+    check = checks[target.reach["kind"]]
     reason = check(target.name, target.reach)
     return reason and f"target '{target.name}' cannot be reached: {reason}"
 
@@ -252,12 +279,7 @@ def _ssh_reason(name: str, reach: dict) -> str | None:
             f"nothing answers at {host}:{port} ({error}); "
             f"switch it on, or correct reach.host and reach.port of {name} in {FILE}"
         )
-    return _NOT_BUILT.format(what=f"{host}:{port} answers", how="ssh")
-
-
-_NOT_BUILT = (
-    "{what}, but measuring over {how} is not built yet; copy the bundle to the device and use `edgefer run` there"
-)
+    return None
 
 
 def _adb_reason(name: str, reach: dict) -> str | None:
@@ -274,4 +296,18 @@ def _adb_reason(name: str, reach: dict) -> str | None:
             f"adb says '{said}'; connect the device, allow USB debugging on it, "
             f"and set reach.serial of {name} in {FILE} if there are several"
         )
-    return _NOT_BUILT.format(what="a device answers", how="adb")
+    return None
+
+
+def emulated_root(reach: dict) -> Path:
+    """The folder that ``reach.root`` names; a relative one lies where ``devices.yaml`` does."""
+    return default_path().parent / reach["root"]
+
+
+def _emulated_reason(_name: str, reach: dict) -> str | None:
+    if not shutil.which(QEMU):
+        return f"the tool {QEMU} is not installed; install it (Debian: apt-get install qemu-user-static)"
+    folder = emulated_root(reach)
+    if not (folder / reach["cpu"]).is_dir():
+        return f"{folder} holds no arm64 system yet; run: python -m benchmarks.reach.emulated {folder}"
+    return None
