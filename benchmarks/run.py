@@ -48,12 +48,12 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
-    target = reachable_target(args)
+    target, asked = reachable_target(args), studies(args)
     progress, table = reporting()
     opened = open_bundle(args, target)
     with progress() as say:
         session = Session(opened, target, args.data, QUICK if args.quick else FULL, say)
-        record = session.record(every=args.engines, studies=studies(args))
+        record = session.record(every=args.engines, studies=asked)
     files = [ROOT / "build" / "bench" / f"{target.name}.json", *([args.json] if args.json else [])]
     for file in files:
         write_json(file, record)
@@ -72,7 +72,13 @@ def reporting():
 
 
 def studies(args: argparse.Namespace) -> tuple:
-    """The studies that were asked for, in the order they run."""
+    """The studies that were asked for, in the order they run.
+
+    Raises:
+        EnvironmentInvalid: a package is missing that one of them cannot do without.
+    """
+    if args.peers:
+        peers.check_packages()
     asked = {
         peers.study: args.peers,
         benchmark_app.study: args.benchmark_app,
