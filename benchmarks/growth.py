@@ -207,12 +207,12 @@ def draw(growth: dict[str, dict], picture: Path, title: str) -> None:
 def _panel(panel, model: Model, told: dict) -> None:
     x, y, ends = np.array(told["x"], float), np.array(told["latency_ms"]), np.array(told["ci95"])
     errors = np.abs(ends.T - y)
-    panel.errorbar(x, y, errors, fmt="o", color="#0969da", capsize=3, label="measured")
+    panel.errorbar(x, y, errors, fmt="o", color="#0969da", capsize=3)
     line = np.linspace(x.min(), x.max(), 200)
-    panel.plot(line, predicted(model, told["fit"]["factors"], line), color="#cf222e", label=sentence(told["fit"]))
-    panel.set(xlabel=model.unit, ylabel="latency, ms", title=told["what"], ylim=(0, None))
-    panel.set_xticks(x, [f"{each:g}" for each in x])
-    panel.legend(loc="upper right" if model.axis == "threads" else "upper left")
+    panel.plot(line, predicted(model, told["fit"]["factors"], line), color="#cf222e")
+    panel.set(xlabel=model.unit, ylabel="latency, ms", ylim=(0, None))
+    panel.set_title(f"{told['what']}\n{sentence(told['fit'])}", fontsize=10)
+    panel.set_xticks(x, [f"{each:g}" for each in x], fontsize=8)
     panel.grid(alpha=0.3)
 
 
