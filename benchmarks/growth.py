@@ -5,20 +5,18 @@ squares of relative errors, because times scatter in proportion to themselves. I
 bootstrap over processes and blocks as all others: each resample is fitted. docs/benchmarks-peers.md says what the models mean.
 """
 
-import hashlib
+import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import stats
 from benchmarks.contenders import artifact_job
-from edgefer.errors import EdgeferError
 from edgefer.faces import Face
-from edgefer.files import new_folder, read_json, sha256
+from edgefer.files import read_json
 from edgefer.spec import ModelSpec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,7 +68,7 @@ def study(session, checkpoint: Path) -> dict:
     ``checkpoint`` is what the bundle was built from: sizes and batches are exported from it anew.
 
     Raises:
-        EdgeferError: an export failed.
+        InputRejected: the checkpoint is damaged.
     """
     found, raw = {}, {}
     for axis, (what, jobs) in axes(session, checkpoint).items():
@@ -116,6 +114,8 @@ def axes(session, checkpoint: Path) -> dict[str, tuple[str, dict[int, dict]]]:
 
 def unfit(checkpoint: Path, spec: ModelSpec) -> str | None:
     """Why sizes and batches cannot be exported from this checkpoint; None when they can."""
+    if not importlib.util.find_spec("torch"):
+        return "torch is not installed here (pip install 'edgefer[workshop]')"
     file = Path(checkpoint) / "model.json"
     if not file.is_file():
         return f"no checkpoint at {checkpoint}; name the bundle's own with --checkpoint"
@@ -208,12 +208,12 @@ def draw(growth: dict[str, dict], picture: Path, title: str) -> None:
 def _panel(panel, model: Model, told: dict) -> None:
     x, y, ends = np.array(told["x"], float), np.array(told["latency_ms"]), np.array(told["ci95"])
     errors = np.abs(ends.T - y)
-    panel.errorbar(x, y, errors, fmt="o", color="#0969da", capsize=3, label="measured")
+    panel.errorbar(x, y, errors, fmt="o", color="#0969da", capsize=3)
     line = np.linspace(x.min(), x.max(), 200)
-    panel.plot(line, predicted(model, told["fit"]["factors"], line), color="#cf222e", label=sentence(told["fit"]))
-    panel.set(xlabel=model.unit, ylabel="latency, ms", title=told["what"], ylim=(0, None))
-    panel.set_xticks(x, [f"{each:g}" for each in x])
-    panel.legend(loc="upper right" if model.axis == "threads" else "upper left")
+    panel.plot(line, predicted(model, told["fit"]["factors"], line), color="#cf222e")
+    panel.set(xlabel=model.unit, ylabel="latency, ms", ylim=(0, None))
+    panel.set_title(f"{told['what']}\n{sentence(told['fit'])}", fontsize=10)
+    panel.set_xticks(x, [f"{each:g}" for each in x], fontsize=8)
     panel.grid(alpha=0.3)
 
 
@@ -237,26 +237,10 @@ def _unit(name: str) -> str:
 
 def _job(session, checkpoint: Path, precision: str, size: int, batch: int) -> dict:
     """What a worker is told of one exported point, whatever its kind."""
+    from export.study import artifact
+
     target, spec = session.target, session.bundle.spec
     session.say(f"growth: exporting {target.engine} {precision}, {size}², batch {batch}")
-    model = artifact(Path(checkpoint), target.engine, precision, size, batch)
+    model = artifact(Path(checkpoint), target.engine, precision, size, batch, ROOT / "build" / "growth")
     shape = [batch, size, size, spec.channels]
     return {"model": str(model), "threads": target.threads, "shape": shape}
-
-
-def artifact(checkpoint: Path, engine: str, precision: str, size: int, batch: int) -> Path:
-    """The model file of one point, exported unless one from the same inputs is there."""
-    versions = [metadata.version(name) for name in ("torch", "openvino", "onnx", "ai-edge-litert")]
-    weights = [sha256(checkpoint / name) for name in ("weights.safetensors", "model.json")]
-    key = hashlib.sha256(repr((versions, weights)).encode()).hexdigest()[:12]
-    folder = ROOT / "build" / "growth" / f"{engine}-{precision}-{size}-{batch}-{key}"
-    if not folder.is_dir():
-        from export.study import write
-
-        with new_folder(folder) as new:
-            names = write(checkpoint, engine, precision, size, batch, new)
-            (new / "first").write_text(names[0])
-    name = (folder / "first").read_text()
-    if not (folder / name).is_file():
-        raise EdgeferError(f"{folder} has lost {name}; remove the folder, and it is exported again")
-    return folder / name

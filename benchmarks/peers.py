@@ -6,6 +6,7 @@ how faithful: docs/benchmarks-peers.md.
 """
 
 import hashlib
+import importlib.util
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -72,9 +73,6 @@ def study(session) -> dict:
 
     Returns:
         samples: ``peers`` (rows), ``peak``, and ``peers_interleaved`` (raw).
-
-    Raises:
-        EnvironmentInvalid: torch or onnx, which build the peers, are not installed.
     """
     threads = session.target.threads
     ready, absent = prepared([p for p in PEERS if not (p.heavy and session.effort.quick)], threads, session.say)
@@ -88,6 +86,17 @@ def study(session) -> dict:
     session.remarks += impossible(rows)
     rows += [dict.fromkeys(rows[0]) | facts | {"threads": threads} for facts in absent]
     return {"peers": rows, "peak": found, "peers_interleaved": run.to_json()}
+
+
+def check_packages() -> None:
+    """Refuse before anything is measured what could not be built after it.
+
+    Raises:
+        EnvironmentInvalid: names the missing package and how to install it.
+    """
+    missing = [name for name in ("torch", "torchvision", "onnx", "onnxscript") if not importlib.util.find_spec(name)]
+    if missing:
+        raise EnvironmentInvalid(f"peers need {' and '.join(missing)}; run: pip install 'edgefer[workshop]'")
 
 
 def row(facts: dict, role: str, blocks: dict[str, np.ndarray], threads: int, found: dict) -> dict:
@@ -122,11 +131,7 @@ def impossible(rows: list[dict]) -> list[str]:
 
 
 def prepared(peers: list[Peer], threads: int, say) -> tuple[dict[str, dict], list[dict]]:
-    """Role → facts and job of every peer that can run here, and facts of those that cannot, with the remedy as their note.
-
-    Raises:
-        EnvironmentInvalid: torch or onnx are not installed.
-    """
+    """Role → facts and job of every peer that can run here, and facts of those that cannot, with the remedy as their note."""
     ready, absent = {}, []
     for peer in peers:
         say(f"peers: {peer.role}")
@@ -135,7 +140,7 @@ def prepared(peers: list[Peer], threads: int, say) -> tuple[dict[str, dict], lis
             ready[peer.role] = facts | (_eager(peer, threads) if peer.engine == "eager" else _exported(peer, threads))
         except ModuleNotFoundError as error:
             if error.name != "timm":
-                raise EnvironmentInvalid(f"peers need {error.name}; run: pip install 'edgefer[workshop]'") from None
+                raise
             remedy = f"absent: {error.name} is not installed here; run: pip install 'edgefer[peers]'"
             absent.append(facts | {"input_size": peer.input_size, "note": remedy})
     return ready, absent

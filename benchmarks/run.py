@@ -52,10 +52,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
-    target = reachable_target(args)
+    target, asked = reachable_target(args), studies(args)
     effort = replace(QUICK if args.quick else FULL, sustained_s=args.sustained)
     if args.dry_run:
-        return forecast_only(args, target, effort)
+        return forecast_only(args, target, effort, tuple(asked))
     progress, table = reporting()
     store = nights.store(args)
     if args.latest:
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         opened = open_bundle(args, target)
         with progress() as say:
             session = Session(opened, target, args.data, effort, say, device, earlier)
-            record = session.record(every=args.engines, studies=studies(args))
+            record = session.record(every=args.engines, studies=asked)
     files = [record_file(target), *([args.json] if args.json else [])]
     write(record, files)
     table.show(record, str(files[-1]), table.console())
@@ -85,12 +85,12 @@ def record_file(target: targets.Target) -> Path:
     return ROOT / "build" / "bench" / f"{target.name}.json"
 
 
-def forecast_only(args: argparse.Namespace, target: targets.Target, effort: Effort) -> int:
+def forecast_only(args: argparse.Namespace, target: targets.Target, effort: Effort, asked: tuple[str, ...]) -> int:
     """Print what would be measured, and write it where ``--json`` says."""
     folder = args.bundle or ROOT / "build" / "bundles" / target.name
     opened = bundle.load(folder) if args.bundle or (folder / bundle.MANIFEST).is_file() else None
     last = forecast.last_run(record_file(target), target, effort, args.engines, read_json)
-    found = forecast.passes(target, opened, effort, args.engines, tuple(studies(args)), last)
+    found = forecast.passes(target, opened, effort, args.engines, asked, last)
     print("\n".join(forecast.told(target, found)))
     if args.json:
         write_json(args.json, forecast.to_json(target, found))
@@ -113,7 +113,13 @@ def reporting():
 
 
 def studies(args: argparse.Namespace) -> dict[str, Callable[[Session], dict]]:
-    """The studies that were asked for, by name, in the order they run."""
+    """The studies that were asked for, by name, in the order they run.
+
+    Raises:
+        EnvironmentInvalid: a package is missing that one of them cannot do without.
+    """
+    if args.peers:
+        peers.check_packages()
     known = {
         "peers": (peers.study, args.peers),
         "benchmark_app": (benchmark_app.study, args.benchmark_app),

@@ -20,12 +20,17 @@ PACKAGES = (
 
 def describe(checkpoint: Path, target: Target, data: str | None) -> dict[str, str]:
     """Name → hash or version of everything that decides a bundle's bytes."""
+    made_from = network(checkpoint)
+    made_from["target"] = _hash_text(
+        repr((target.name, target.engine, target.precision, target.threads, target.vnni, target.margin_points))
+    )
+    return made_from | {"data": _data(data)}
+
+
+def network(checkpoint: Path) -> dict[str, str]:
+    """Name → hash or version of what decides an exported file, whatever the target and the data."""
     return {
         "checkpoint": _hash_files(sorted(p for p in checkpoint.iterdir() if p.is_file()), checkpoint),
-        "target": _hash_text(
-            repr((target.name, target.engine, target.precision, target.threads, target.vnni, target.margin_points))
-        ),
-        "data": _data(data),
         "code": _hash_files(_code(), ROOT),
         "packages": " ".join(f"{name}=={version(name)}" for name in PACKAGES),
     }
