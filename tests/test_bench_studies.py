@@ -189,7 +189,7 @@ def test_every_kernel_runs_and_its_rate_is_plausible(small_chain):
         with Worker(job) as worker:
             worker.start()
             worker.warm_up(0.05)
-            blocks[role] = np.array(worker.block(10)).reshape(1, 2, 5)
+            blocks[role] = np.array(worker.block(10)).reshape(2, 1, 5)
     found = peak.peaks(blocks, small_chain)
     assert found.keys() == {"fp32", "int8"}
     assert all(0.01 < best["gmacs_per_s"] < 100_000 and len(best["kernels"]) == 3 for best in found.values())
@@ -268,7 +268,7 @@ def tiny_session(tmp_path) -> Session:
     """A session of a tiny real bundle, with the smallest of plans."""
     pytest.importorskip("onnxruntime", reason="runs the tiny model: install edgefer[workshop]")
     opened = bundle.load(tiny_bundle(tmp_path / "tiny", damage=0.0))
-    effort = Effort(Plan(rounds=1, blocks=2, warm_s=0.01), 1, 1, 1, quick=True)
+    effort = Effort(Plan(rounds=2, blocks=2, warm_s=0.01), 1, 1, 1, quick=True)
     return Session(
         opened, targets.get("here", devices(tmp_path / "d.yaml")), "synthetic", effort, lambda _: None, Local()
     )
