@@ -55,7 +55,8 @@ def test_shipped_studies_are_recipes_that_build(name):
         overrides = [f"{k}={json.dumps(v)}" for k, v in {**loaded.set, **row.set}.items()]
         chosen = recipe.load(row.recipe or loaded.recipe, overrides)
         models.build(chosen.system, 8, chosen.channels, chosen.options)
-        assert set(row.ldg) <= set(loaded.rows)
+        folders = [each for each in (row.start, *row.ldg) if each and each not in loaded.rows]
+        assert all((study.ROOT / folder / "model.json").is_file() for folder in folders)
         assert bool(row.ldg) == (chosen.ldg_share > 0)
 
 
@@ -69,3 +70,15 @@ def test_wrong_studies_are_refused(tmp_path, monkeypatch):
     (tmp_path / "x.yaml").write_text("just words")
     with pytest.raises(InputRejected, match="is not a study"):
         study.load("x")
+
+
+def test_a_row_may_begin_with_shipped_weights_and_be_taught_by_them(tmp_path):
+    row = study.Row(recipe="efficientface", start="train/checkpoints/a", ldg=("teacher", "train/checkpoints/b"))
+    made = study.Study("t", "a", {"teacher": study.Row(recipe="resnet18"), "pupil": row})
+    words = study.command(made, "pupil", 3, tmp_path, None)
+    assert words[words.index("--start") + 1] == str(study.ROOT / "train/checkpoints/a")
+    first = words.index("--ldg") + 1
+    assert words[first : first + 2] == [
+        str(tmp_path / "teacher-3" / "checkpoint"),
+        str(study.ROOT / "train/checkpoints/b"),
+    ]

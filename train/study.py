@@ -23,7 +23,8 @@ from edgefer.spec import ModelSpec
 from train import checkpoint
 
 FOLDER = Path(__file__).parent / "studies"
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 SCHEMA = 1
 HEAD = """# What training gave
 
@@ -42,8 +43,11 @@ class Row:
     """Recipe of the row; the study's when empty."""
     set: dict = field(default_factory=dict)
     """Changed fields, ``{"options.local": false}``, after the study's own."""
+    start: str = ""
+    """Checkpoint from whose weights it begins, relative to the project's root; empty: from scratch."""
     ldg: tuple[str, ...] = ()
-    """Earlier rows of this study; their runs of the same seed generate the label distributions."""
+    """What generates the label distributions: earlier rows of this study, by their runs of the same seed, or checkpoints that
+    come with the project."""
     au: str = ""
     """Action Units of the faces, as ``--au`` takes them."""
     published: str = ""
@@ -109,10 +113,15 @@ def command(study: Study, row: str, seed: int, runs: Path, data: str | None) -> 
     words += ["--data", data] if data else []
     for key, value in {**study.set, **chosen.set}.items():
         words += ["--set", f"{key}={json.dumps(value)}"]  # JSON is YAML
+    words += ["--start", str(ROOT / chosen.start)] if chosen.start else []
     if chosen.ldg:
-        words += ["--ldg", *(str(run_folder(runs, name, seed) / "checkpoint") for name in chosen.ldg)]
+        words += ["--ldg", *(str(_generator(study, name, seed, runs)) for name in chosen.ldg)]
     words += ["--au", chosen.au] if chosen.au else []
     return [sys.executable, *words]
+
+
+def _generator(study: Study, name: str, seed: int, runs: Path) -> Path:
+    return run_folder(runs, name, seed) / "checkpoint" if name in study.rows else ROOT / name
 
 
 def run_folder(runs: Path, row: str, seed: int) -> Path:
