@@ -5,8 +5,10 @@ from pathlib import Path
 
 from benchmarks import environment
 from benchmarks.compare import Comparison, compare
+from benchmarks.contenders import Earlier
 from benchmarks.history import Store
 from edgefer.errors import EnvironmentInvalid, UsageError
+from edgefer.targets import Target
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -69,3 +71,8 @@ def against(kept: Store, record: dict) -> Comparison:
         result = compare(record, baseline.record, found.records, baseline.entry["reason"])
     result.remarks.extend(found.remarks)
     return result
+
+
+def earlier(_args: argparse.Namespace, kept: Store | None, target: Target) -> Earlier | None:
+    """The accepted baseline's artifact, where there is one."""
+    return kept.earlier(target) if kept else None
