@@ -5,6 +5,7 @@ from edgefer.errors import EnvironmentInvalid
 RUN = ("environment", "run")
 FIELDS = {
     "target": ("target",),
+    "reach": ("environment", "reach"),
     "CPU model": ("environment", "cpu", "model"),
     "machine": ("environment", "cpu", "machine"),
     "CPU flags": ("environment", "cpu", "flags"),
@@ -20,9 +21,12 @@ FIELDS = {
 }
 """What must be the same in two records that are compared. What else an environment holds, versions and commits above all, is
 what the comparison is about."""
+ABSENT = {"reach": "local"}
+"""What a field is where a record does not have it."""
 CHANGES = {
     "commit": ("environment", "git", "commit"),
     "artifact": (*RUN, "artifact", "files"),
+    "code that is timed": (*RUN, "runtime"),
     "python": ("environment", "python"),
     "kernel": ("environment", "kernel"),
     "crops": (*RUN, "crops"),
@@ -45,10 +49,15 @@ def alike(a: dict, b: dict) -> bool:
 
 def differences(record: dict, baseline: dict) -> list[str]:
     """Fields that keep two records from being compared, one phrase each with both values."""
-    pairs = {name: (look(record, path), look(baseline, path)) for name, path in FIELDS.items()}
+    pairs = {name: [_field(each, name) for each in (record, baseline)] for name in FIELDS}
     return [
         f"{name} is {now} now and {before} in the baseline" for name, (now, before) in pairs.items() if now != before
     ]
+
+
+def _field(record: dict, name: str):
+    found = look(record, FIELDS[name])
+    return ABSENT.get(name) if found is None else found
 
 
 def check(record: dict, baseline: dict) -> None:
@@ -71,6 +80,12 @@ def changed(record: dict, baseline: dict) -> dict:
     packages = {name: [before.get(name), now.get(name)] for name in names if now.get(name) != before.get(name)}
     pairs = {name: [look(baseline, path), look(record, path)] for name, path in CHANGES.items()}
     return {"packages": packages} | {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def same_runtime(record: dict, baseline: dict) -> bool:
+    """Whether the same code of ours was timed in both, by the hash of its source; a record without one tells nothing."""
+    now, before = (look(each, (*RUN, "runtime")) for each in (record, baseline))
+    return now is not None and now == before
 
 
 def yardstick(record: dict, role: str) -> tuple | None:
