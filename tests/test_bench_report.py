@@ -40,6 +40,7 @@ def made_record(
     run = {
         "system": "efficientface", "input_size": 64, "channels": 1, "engine": "litert", "precision": "int8", "threads": 2,
         "quick": False, "problems": [], "remarks": [], "contenders": {"target": {"engine": "LiteRT 2"}},
+        "artifact": {"name": "litert/int8", "file": "net.tflite", "files": {"net.tflite": "0" * 64}},
     }  # fmt: skip
     return {
         "schema": 1,
@@ -235,6 +236,29 @@ def test_what_needs_a_look_is_said_first(full):
 def test_accepted_differences_need_no_look():
     entry = made_entry(made_record(), comparison=made_comparison(change_points=[]), accepted="faster is not needed")
     assert not list(report.attention(entry))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"spoiling": ["throttled: 3 events"]}, ("invalid", "throttled: 3 events")),
+        ({"remarks": ["steal: 9 %"]}, ("invalid", "steal: 9 %")),
+        ({}, ("invalid", "verdict: invalid")),
+    ],
+)
+def test_a_bad_night_never_needs_no_look(changes, words):
+    entry = made_entry(made_record() | {"verdict": "invalid"})
+    entry["summary"] |= changes
+    assert [(item["verdict"], item["text"]) for item in report.attention(entry)] == [words]
+
+
+def test_a_comparison_that_was_refused_and_a_budget_without_a_figure_need_a_look():
+    nothing = {"baseline": None, "rows": [], "changed": {}, "change_points": [], "accuracy": None}
+    refused = {"verdict": "invalid", **nothing, "remarks": ["never compared: CPU model"]}
+    (item,) = report.attention(made_entry(made_record(), comparison=refused, verdict="invalid"))
+    assert (item["verdict"], item["text"]) == ("invalid", "never compared: CPU model")
+    (item,) = report.attention(made_entry(made_record(budgets={"pipeline_fps": Budget(min=10)})))
+    assert (item["verdict"], item["text"]) == ("inconclusive", "pipeline_fps has a budget and was not measured")
 
 
 def test_confusion_counts_true_classes_down():
