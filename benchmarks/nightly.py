@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     store = opened_store(args)
     began, started = datetime.now(UTC), time.monotonic()
     outcomes = [Outcome(target, required=target.name in args.require) for target in select(args)]
-    clear(args.out, outcomes)
+    clear(args.out, targets.load(args.devices))
     with progress() as say:
         measure(outcomes, args, store, say)
     for outcome in outcomes if args.accept else []:
@@ -123,11 +123,11 @@ def select(args: argparse.Namespace) -> list[Target]:
     return [target for name, target in known.items() if name in named or name in args.require]
 
 
-def clear(out: Path, outcomes: list[Outcome]) -> None:
-    """Remove what an earlier night left, so that nothing old is taken for tonight's."""
-    for outcome in outcomes:
-        record_of(out, outcome.target).unlink(missing_ok=True)
-    for name in ("nightly.json", "junit.xml", "report.html"):
+def clear(out: Path, known: Iterable[str]) -> None:
+    """Remove what an earlier night left of any known target, so that nothing old is taken for tonight's."""
+    logs = [f"logs/{name}{part}.txt" for name in known for part in ("", "-bundle")]
+    records = [f"records/{name}.json" for name in known]
+    for name in ("nightly.json", "junit.xml", "report.html", *records, *logs):
         (out / name).unlink(missing_ok=True)
 
 

@@ -211,6 +211,13 @@ def test_nothing_of_the_night_before_is_left(stage):
     assert code == 1 and by_name(found)["good1"]["state"] == "crashed"
 
 
+def test_nothing_of_a_target_that_was_not_asked_for_is_left(stage):
+    night(stage, "good1", "bad1")
+    night(stage, "good1", "bad1", options=("--targets", "good1"))
+    left = sorted(path.name for path in (stage / "out").rglob("*") if path.is_file())
+    assert left == ["good1-bundle.txt", "good1.json", "good1.txt", "junit.xml", "nightly.json", "report.html"]
+
+
 def test_unknown_names_and_a_quick_baseline_are_refused(stage):
     for options in (("--targets", "i9"), ("--require", "i9")):
         with pytest.raises(UsageError, match=r"i9.*away, good1"):
