@@ -1,9 +1,11 @@
 """Rows of a comparison about time, memory and size. Pure: two records in.
 
-Speed is judged by ratios only. Where the run timed the baseline's own artifact in turns with today's, that ratio decides; with
-another engine version the speed-ups over the references decide as well, since today's engine then ran both artifacts. Where it
-did not, the speed-ups of the two nights decide, over those references that were the same in both. Milliseconds of two nights
-stand in the table for information and judge nothing.
+Speed is judged by ratios only. Where the run timed the baseline's own artifact in turns with today's, that ratio decides. But
+today's engine and today's code of ours then ran both artifacts, so with another engine version, or other code of ours, the
+speed-ups of the two nights over the references decide as well. They decide alone where the baseline's artifact was not timed. A
+reference counts where it was the same in both runs; where our code has changed, only one that this code does not run through in
+the target's way: eager PyTorch, else another engine. Milliseconds of two nights stand in the table for information and judge
+nothing.
 """
 
 import numpy as np
@@ -27,7 +29,7 @@ def speeds(record: dict, baseline: dict) -> list[Row]:
         return [rows.row(REFERENCES, "×", None, None, None, "inconclusive", why)] if any(timed) else []
     beside = _beside(record, baseline)
     engines = [look(each, (*RUN, "contenders", contenders.TARGET, "engine")) for each in (record, baseline)]
-    decides = beside is None or engines[0] != engines[1]
+    decides = beside is None or engines[0] != engines[1] or not likeness.same_runtime(record, baseline)
     found = [] if beside is None else [beside]
     found.append(_over_references(record, baseline, decides))
     found += [_over(name, role, record, baseline) for name, role in figures.RATIOS.items() if rows.figure(record, name)]
@@ -48,16 +50,32 @@ def _beside(record: dict, baseline: dict) -> Row | None:
 
 
 def _over_references(record: dict, baseline: dict, decides: bool) -> Row:
-    """The speed-up over all references that are the same in both runs, geometric mean."""
-    roles = [role for role in figures.RATIOS.values() if _same_reference(role, record, baseline)]
+    """The speed-up over the references that tell the target's speed from the machine's, geometric mean."""
+    roles, said = _yardsticks(record, baseline)
     if not roles:
-        note = "no reference is the same in both runs, so nothing tells the target's speed from the machine's"
+        note = f"{said}, so nothing tells the target's speed from the machine's"
         return rows.row(REFERENCES, "×", None, None, None, "inconclusive" if decides else None, note)
     now, before = (_speedups(each, roles) for each in (record, baseline))
     ratio = stats.quotient(now, before, UNSEEN)
-    note = f"over {', '.join(roles)}" + ("" if decides else f"; for information, {INTERLEAVED} decides")
+    note = said if decides else f"{said}; for information, {INTERLEAVED} decides"
     judged = rows.judge(REFERENCES, ratio, record) if decides else None
     return rows.row(REFERENCES, "×", stats.geometric(now), stats.geometric(before), ratio, judged, note)
+
+
+def _yardsticks(record: dict, baseline: dict) -> tuple[list[str], str]:
+    """References that two nights can be compared by, and which or why there are none.
+
+    A slower ``Engine.infer`` of ours slows the references of the same engine down like the target, and their ratio stays as it
+    was; eager PyTorch does not go through our engines at all.
+    """
+    same = [role for role in figures.RATIOS.values() if _same_reference(role, record, baseline)]
+    if likeness.same_runtime(record, baseline):
+        return same, f"over {', '.join(same)}" if same else "no reference is the same in both runs"
+    others = [contenders.ORT] if look(record, (*RUN, "engine")) != "onnxruntime" else []
+    found = next(([role] for role in (contenders.EAGER, *others) if role in same), [])
+    if found:
+        return found, f"over {found[0]} alone: our own code has changed, or may have, and runs the other references too"
+    return [], "our own code has changed, or may have, and no reference that does without it is the same in both runs"
 
 
 def _over(name: str, role: str, record: dict, baseline: dict) -> Row:
@@ -75,9 +93,23 @@ def _same_reference(role: str, record: dict, baseline: dict) -> bool:
 
 
 def _speedups(record: dict, roles: list[str]) -> np.ndarray:
-    """Logarithm of each round's speed-up over the geometric mean of references (rounds,)."""
-    references = np.mean([stats.block_logs(_blocks(record, role)) for role in roles], axis=0)
-    return np.median(references - stats.block_logs(_blocks(record, contenders.TARGET)), axis=1)
+    """Logarithm of each round's speed-up over the geometric mean of references (rounds,).
+
+    Where the baseline's artifact, timed beside the target's, has the same files, it is the target once more: then two processes
+    a round tell the target's speed instead of one.
+    """
+    references, targets = (_mean_logs(record, each) for each in (roles, _targets(record)))
+    return np.median(references - targets, axis=1)
+
+
+def _targets(record: dict) -> list[str]:
+    beside, files = likeness.yardstick(record, contenders.BASELINE), look(record, (*RUN, "artifact", "files")) or {}
+    same = beside is not None and beside[1] == sorted(files.values())
+    return [contenders.TARGET, contenders.BASELINE] if same else [contenders.TARGET]
+
+
+def _mean_logs(record: dict, roles: list[str]) -> np.ndarray:
+    return np.mean([stats.block_logs(_blocks(record, role)) for role in roles], axis=0)
 
 
 def costs(record: dict, baseline: dict) -> list[Row]:
@@ -93,6 +125,9 @@ def _cold_start(record: dict, baseline: dict) -> Row:
     now, before = (np.array([start["total"] for start in each]) for each in (record["samples"]["cold_start"], beside))
     ratio = stats.geometric(np.log(now / before))
     note = "the baseline's own artifact, started in turns with today's"
+    if not likeness.same_runtime(record, baseline):
+        apart = _absolute(name, record, baseline).ratio
+        note += f"; blind to our own code, which has changed and starts both; two nights, for information: ×{apart:.2f}"
     return rows.row(name, "ms", stats.repeats(now), stats.repeats(before), ratio, rows.judge(name, ratio, record), note)
 
 

@@ -8,6 +8,7 @@
 Knows records by their form, not what their figures mean. Nothing here is ever overwritten but the log, which only grows.
 """
 
+import contextlib
 import getpass
 import gzip
 import hashlib
@@ -87,14 +88,15 @@ class Store:
         write_bytes(path, gzip.compress(json.dumps(record, ensure_ascii=False, allow_nan=False).encode(), mtime=0))
         return path
 
-    def records(self, target: str) -> Found:
-        """Every record of a target. A damaged file is skipped and remarked on; its name says when it was made.
+    def records(self, target: str, latest: int | None = None) -> Found:
+        """Every record of a target, or only the latest so many files. A damaged one is skipped and remarked on; its name says
+        when it was made.
 
         Raises:
             InputRejected: a whole record of another form.
         """
         found = Found([], [], [])
-        for path in sorted((self.folder / target).glob(f"*{SUFFIX}")):
+        for path in self._paths(target)[-(latest or 0) :]:
             try:
                 record = _read(path)
             except _Damaged as error:
@@ -104,6 +106,18 @@ class Store:
             found.records.append(record)
             found.paths.append(path)
         return found
+
+    def path_of(self, record: dict) -> Path | None:
+        """Where a record was kept, found by its time and commit; None where it was not."""
+        whose = _whose(record)
+        if not whose[0]:
+            return None
+        paths = [path for path in self._paths(record["target"]) if path.name.startswith(f"{_name(record)}.")]
+        for path in reversed(paths):
+            with contextlib.suppress(_Damaged):
+                if _whose(_read(path)) == whose:
+                    return path
+        return None
 
     def log(self, target: str) -> list[dict]:
         """Every acceptance of a target's baseline, oldest first."""
@@ -195,16 +209,20 @@ class Store:
 
     def _free_path(self, record: dict) -> Path:
         """``<target>/<time>-<commit>.json.gz``, with a number where two runs share the second."""
-        commit = (look(record, ("environment", "git", "commit")) or "unknown")[:7]
-        name = f"{record['environment']['time'].replace(':', '')}-{commit}"
+        name = _name(record)
         names = (name, *(f"{name}.{number}" for number in range(2, 1000)))
         paths = (self.folder / record["target"] / f"{each}{SUFFIX}" for each in names)
         return next(path for path in paths if not path.exists())
 
+    def _paths(self, target: str) -> list[Path]:
+        """Files of a target's records, oldest first; those of one second in the order of their numbers."""
+        found = (self.folder / target).glob(f"*{SUFFIX}")
+        return sorted(found, key=lambda path: (path.name.partition(".")[0], len(path.name), path.name))
+
     def _keep_artifact(self, record: dict, bundle: Path) -> None:
         folder = self.folder / record["target"] / ARTIFACTS / artifact_key(record)
         files = look(record, (*RUN, "artifact", "files"))
-        if folder.is_dir():
+        if all(_is_whole(folder / name, digest) for name, digest in files.items()):
             return
         with new_folder(folder) as beside:
             for name in files:
@@ -262,11 +280,26 @@ def _check_schema(what: Path, value: dict, known: int, remedy: str) -> None:
 
 def _verify(folder: Path, files: dict[str, str]) -> None:
     for name, digest in files.items():
-        if not (folder / name).is_file() or sha256(folder / name) != digest:
+        if not _is_whole(folder / name, digest):
             raise InputRejected(
                 f"{folder / name} is not the file that the record timed; export the bundle and measure again, "
                 "or accept another baseline with --accept REASON"
             )
+
+
+def _is_whole(file: Path, digest: str) -> bool:
+    return file.is_file() and sha256(file) == digest
+
+
+def _name(record: dict) -> str:
+    """How the name of a record's file begins."""
+    time, commit = _whose(record)
+    return f"{time.replace(':', '')}-{(commit or 'unknown')[:7]}"
+
+
+def _whose(record: dict) -> tuple[str | None, str | None]:
+    """Time and commit: whose record it is."""
+    return look(record, ("environment", "time")), look(record, ("environment", "git", "commit"))
 
 
 def _user() -> str:

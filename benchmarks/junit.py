@@ -47,7 +47,7 @@ def _of_target(outcome: Outcome) -> tuple[str | None, str]:
     if outcome.state == SKIPPED:
         return outcome.verdict or NOT_MEASURED, outcome.reason
     if outcome.state == CRASHED:
-        return "fail", f"no record: {outcome.reason}"
+        return outcome.verdict, f"no record: {outcome.reason}"
     run, comparison = outcome.record["environment"]["run"], outcome.comparison or {}
     said = [*run["problems"], *run["remarks"], *comparison.get("remarks", []), *outcome.remarks]
     return outcome.verdict, "; ".join(said) or f"verdict: {outcome.verdict}"

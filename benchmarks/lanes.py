@@ -32,12 +32,20 @@ class Ended:
 
 
 def run(command: list[str], log: Path, limit_s: float, stop: threading.Event) -> Ended:
-    """Run a program, everything it writes into ``log``; end it, with all it started, at its limit or when ``stop`` is set."""
+    """Run a program, everything it writes into ``log``; end it, with all it started, at its limit or when ``stop`` is set.
+
+    Its output is not held back: else what it prints to stdout would come after its error's sentence, the last line.
+    """
     began = time.monotonic()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         try:
             code = _wait(process, began + limit_s, stop)

@@ -5,6 +5,7 @@ from edgefer.errors import EnvironmentInvalid
 RUN = ("environment", "run")
 FIELDS = {
     "target": ("target",),
+    "reach": ("environment", "reach"),
     "CPU model": ("environment", "cpu", "model"),
     "machine": ("environment", "cpu", "machine"),
     "CPU flags": ("environment", "cpu", "flags"),
@@ -20,9 +21,12 @@ FIELDS = {
 }
 """What must be the same in two records that are compared. What else an environment holds, versions and commits above all, is
 what the comparison is about."""
+ABSENT = {"reach": "local"}
+"""What a field is where a record does not have it."""
 CHANGES = {
     "commit": ("environment", "git", "commit"),
     "artifact": (*RUN, "artifact", "files"),
+    "code that is timed": (*RUN, "runtime"),
     "python": ("environment", "python"),
     "kernel": ("environment", "kernel"),
     "crops": (*RUN, "crops"),
@@ -45,10 +49,15 @@ def alike(a: dict, b: dict) -> bool:
 
 def differences(record: dict, baseline: dict) -> list[str]:
     """Fields that keep two records from being compared, one phrase each with both values."""
-    pairs = {name: (look(record, path), look(baseline, path)) for name, path in FIELDS.items()}
+    pairs = {name: [_field(each, name) for each in (record, baseline)] for name in FIELDS}
     return [
         f"{name} is {now} now and {before} in the baseline" for name, (now, before) in pairs.items() if now != before
     ]
+
+
+def _field(record: dict, name: str):
+    found = look(record, FIELDS[name])
+    return ABSENT.get(name) if found is None else found
 
 
 def check(record: dict, baseline: dict) -> None:
@@ -73,11 +82,20 @@ def changed(record: dict, baseline: dict) -> dict:
     return {"packages": packages} | {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def yardstick(record: dict, role: str) -> tuple | None:
-    """What a reference contender is: engine, version, precision and the hashes of its files; None where it was not measured.
+def same_runtime(record: dict, baseline: dict) -> bool:
+    """Whether the same code of ours was timed in both, by the hash of its source; a record without one tells nothing."""
+    now, before = (look(each, (*RUN, "runtime")) for each in (record, baseline))
+    return now is not None and now == before
 
-    Only a reference that is the same in two records can tell how the target moved between them.
+
+def yardstick(record: dict, role: str) -> tuple | None:
+    """What a reference contender is: engine, version, precision and the hashes of its files; None where it tells nothing.
+
+    It does not where it was not measured, or its own blocks were too noisy. Only a reference that is the same in two records can
+    tell how the target moved between them.
     """
+    if role in (look(record, (*RUN, "doubtful_roles")) or ()):
+        return None
     details = look(record, (*RUN, "contenders", role))
     files = look(record, (*RUN, "contender_files", role)) or {}
     return None if details is None else (details, sorted(files.values()))

@@ -8,12 +8,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import environment, junit, lanes, nights, reach
+from benchmarks.compare import WINDOW
 from benchmarks.history import Store
 from benchmarks.outcome import CRASHED, EXIT_CODES, SKIPPED, Outcome, overall
 from edgefer import targets
@@ -37,6 +38,8 @@ CHECKPOINT = ROOT / "train" / "checkpoints" / "efficientface"
 ERROR = "error: "
 """How the last line of a program begins that ends with an error of ours."""
 LIMIT_MINUTES = 60
+PASSED_ON = ("quick", "peers", "benchmark-app", "growth")
+"""Flags that mean the same to ``benchmarks/run.py``."""
 SCHEMA = 1
 
 
@@ -60,6 +63,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add("--quick", action="store_true", help="few rounds, for a first look: marked, not kept in the history")
     add("--peers", action="store_true", help="measure what people deploy beside each target as well")
+    add(
+        "--benchmark-app",
+        action="store_true",
+        help="hold each target's figures against OpenVINO's benchmark_app as well",
+    )
     add("--growth", action="store_true", help="measure how each target's cost grows as well")
     add("--sustained", type=float, metavar="SECONDS", help="let each target work so long without a pause as well")
     add("--limit", type=float, default=LIMIT_MINUTES, metavar="MINUTES", help="end a target that takes longer (60)")
@@ -75,22 +83,24 @@ def main(argv: list[str] | None = None) -> int:
     store = opened_store(args)
     began, started = datetime.now(UTC), time.monotonic()
     outcomes = [Outcome(target, required=target.name in args.require) for target in select(args)]
-    clear(args.out, outcomes)
+    clear(args.out, targets.load(args.devices))
     with progress() as say:
-        measure(outcomes, args, say)
+        measure(outcomes, args, store, say)
     for outcome in outcomes if args.accept else []:
         accept(store, outcome, args.accept)
+    kept = {outcome.target.name: history(store, outcome) for outcome in outcomes if outcome.record}
     night = described(outcomes, began, time.monotonic() - started, args)
     write_json(args.out / "nightly.json", night)
     junit.write(args.out / "junit.xml", outcomes, night["time"])
-    page = report.write(args.out, {o.target.name: store.records(o.target.name).records for o in outcomes if o.record})
+    page = report.write(args.out, kept)
     night_table.show(night, page)
     return EXIT_CODES[night["verdict"]]
 
 
 def opened_store(args: argparse.Namespace) -> Store:
     """The history. What would be refused when a record is accepted is refused now, before the night's work."""
-    return nights.store(argparse.Namespace(**vars(args), compare=False, latest=False)) or Store(args.history)
+    absent = {"compare": False, "latest": False, "engine": None, "precision": None}
+    return nights.store(argparse.Namespace(**vars(args), **absent)) or Store(args.history)
 
 
 def reporting():
@@ -113,19 +123,20 @@ def select(args: argparse.Namespace) -> list[Target]:
     return [target for name, target in known.items() if name in named or name in args.require]
 
 
-def clear(out: Path, outcomes: list[Outcome]) -> None:
-    """Remove what an earlier night left, so that nothing old is taken for tonight's."""
-    for outcome in outcomes:
-        record_of(out, outcome.target).unlink(missing_ok=True)
-    for name in ("nightly.json", "junit.xml", "report.html"):
+def clear(out: Path, known: Iterable[str]) -> None:
+    """Remove what an earlier night left of any known target, so that nothing old is taken for tonight's."""
+    logs = [f"logs/{name}{part}.txt" for name in known for part in ("", "-bundle")]
+    records = [f"records/{name}.json" for name in known]
+    for name in ("nightly.json", "junit.xml", "report.html", *records, *logs):
         (out / name).unlink(missing_ok=True)
 
 
-def measure(outcomes: list[Outcome], args: argparse.Namespace, say: Callable[[str], None]) -> None:
+def measure(outcomes: list[Outcome], args: argparse.Namespace, store: Store, say: Callable[[str], None]) -> None:
     """Fill in each outcome's record, or why there is none.
 
-    First bundles are built, one after the other: that work is this machine's, and would disturb what is timed on it. Then
-    targets are measured, those of different machines beside each other.
+    First bundles are built, one after the other: that work is this machine's, and would disturb what is timed on it. So would
+    the preparation of a run on another machine; therefore this machine's own targets are measured next, alone, and then those
+    of all others, beside each other.
     """
     say("looking who is there")
     with ThreadPoolExecutor() as pool:
@@ -137,7 +148,9 @@ def measure(outcomes: list[Outcome], args: argparse.Namespace, say: Callable[[st
         lanes.in_lanes(there, lambda _: reach.HERE, lambda o: build(o, args, say, stop), stop)
     machines = lane_names([o.target for o in there])
     built = [o for o in there if o.state != CRASHED]
-    lanes.in_lanes(built, lambda o: machines[o.target.name], lambda o: run(o, args, say, stop), stop)
+    for here in (True, False):
+        turn = [o for o in built if (machines[o.target.name] == reach.HERE) == here]
+        lanes.in_lanes(turn, lambda o: machines[o.target.name], lambda o: run(o, args, store, say, stop), stop)
 
 
 def lane_names(chosen: list[Target]) -> dict[str, str]:
@@ -162,25 +175,39 @@ def build(outcome: Outcome, args: argparse.Namespace, say: Callable[[str], None]
         say(f"{name}: {'stopped' if stop.is_set() else outcome.reason}")
 
 
-def run(outcome: Outcome, args: argparse.Namespace, say: Callable[[str], None], stop: threading.Event) -> None:
+def run(
+    outcome: Outcome, args: argparse.Namespace, store: Store, say: Callable[[str], None], stop: threading.Event
+) -> None:
     """Measure, keep and compare one target by ``benchmarks/run.py``, a program of its own, and read its record."""
     name, file = outcome.target.name, record_of(args.out, outcome.target)
     say(f"{name}: measuring")
-    command = [*MEASURE, "--target", name, "--json", str(file), *run_options(args)]
+    command = [*MEASURE, "--target", name, "--json", str(file), *run_options(args, lost_baseline(outcome, args, store))]
     ended = lanes.run(command, args.out / "logs" / f"{name}.txt", 60 * args.limit, stop)
     outcome.seconds["measuring"], outcome.code = ended.seconds, ended.code
     told = words(ended, args.limit)
     outcome.record = read_record(file)
-    outcome.comparison = outcome.record and (outcome.record.get("comparison") or refused(ended, told))
-    if outcome.record is None or ended.code not in (EXIT_CODES[outcome.verdict], REJECTED):
+    refusal = refused(ended, told)
+    outcome.comparison = outcome.record and (outcome.record.get("comparison") or refusal)
+    expected = outcome.record and {EXIT_CODES[outcome.verdict], *((ENVIRONMENT, REJECTED) if refusal else ())}
+    if not expected or ended.code not in expected:
         outcome.record = outcome.comparison = None
         outcome.state, outcome.reason = SKIPPED if ended.code == UNREACHABLE else CRASHED, told
     say(f"{name}: {'stopped' if stop.is_set() else outcome.reason or outcome.verdict}")
 
 
+def lost_baseline(outcome: Outcome, args: argparse.Namespace, store: Store) -> bool:
+    """Whether the baseline cannot be read and tonight's record is to replace it: then there is nothing to compare with."""
+    reason = nights.unreadable(store, outcome.target) if args.accept else None
+    outcome.remarks += [f"not compared: {reason}"] if reason else []
+    return bool(reason)
+
+
 def refused(ended: lanes.Ended, told: str) -> dict | None:
-    """The comparison of a record that was measured and could not be compared: of another machine, or with a damaged store."""
-    if ended.code not in (ENVIRONMENT, REJECTED) or not ended.last.startswith(ERROR):
+    """The comparison of a record that was measured and could not be compared: of another machine, or with a damaged store.
+
+    The program then ends with an error's sentence, and by the worse of the record's verdict and "invalid".
+    """
+    if ended.code not in (*EXIT_CODES.values(), REJECTED) or not ended.last.startswith(ERROR):
         return None
     nothing = {"baseline": None, "rows": [], "changed": {}, "change_points": [], "accuracy": None}
     return {"verdict": "invalid", **nothing, "remarks": [told]}
@@ -194,13 +221,15 @@ def read_record(file: Path) -> dict | None:
         return None
 
 
-def run_options(args: argparse.Namespace) -> list[str]:
-    """What ``benchmarks/run.py`` is told beside the target and the record's file."""
-    flags = [f"--{name}" for name in ("quick", "peers", "growth") if getattr(args, name)]
+def run_options(args: argparse.Namespace, lost: bool = False) -> list[str]:
+    """What ``benchmarks/run.py`` is told beside the target and the record's file; ``lost``: it keeps, and compares nothing."""
+    flags = [f"--{name}" for name in PASSED_ON if getattr(args, name.replace("-", "_"))]
     sustained = ["--sustained", str(args.sustained)] if args.sustained else []
-    history = ["--history", args.history] if args.history else []
+    folder = args.history or (Store().folder if lost else None)
+    history = ["--history", str(folder)] if folder else []
     bundle = ["--bundle", str(args.bundle)] if args.bundle else []
-    return ["--engines", "--compare", *flags, *sustained, *history, *bundle, *shared_options(args)]
+    compared = [] if lost else ["--compare"]
+    return ["--engines", *compared, *flags, *sustained, *history, *bundle, *shared_options(args)]
 
 
 def shared_options(args: argparse.Namespace) -> list[str]:
@@ -227,13 +256,25 @@ def record_of(out: Path, target: Target) -> Path:
 
 
 def accept(store: Store, outcome: Outcome, reason: str) -> None:
-    """Make tonight's record the baseline; where it may not be one, its remarks say why."""
+    """Make tonight's record the baseline, and no other; where it may not be one, its remarks say why."""
     if outcome.record is None:
         return
     try:
-        outcome.accepted = store.accept(outcome.target.name, reason)["reason"]
+        path = store.path_of(outcome.record)
+        if path is None:
+            raise InputRejected(f"tonight's record is not in {store.folder}; see the target's log")
+        outcome.accepted = store.accept(outcome.target.name, reason, path)["reason"]
     except EdgeferError as error:
         outcome.remarks.append(f"not accepted as a baseline: {error}")
+
+
+def history(store: Store, outcome: Outcome) -> list[dict]:
+    """A target's latest records; none, with a remark, where they cannot be read."""
+    try:
+        return store.records(outcome.target.name, WINDOW).records
+    except EdgeferError as error:
+        outcome.remarks.append(f"the page shows this night only: {error}")
+        return []
 
 
 def described(outcomes: list[Outcome], began: datetime, seconds: float, args: argparse.Namespace) -> dict:

@@ -1,6 +1,5 @@
 """What came of each target in a night, and of the night as a whole. Pure: no program is run here."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from benchmarks import verdict
@@ -8,8 +7,6 @@ from edgefer.errors import ENVIRONMENT, UNREACHABLE
 from edgefer.targets import Target
 
 MEASURED, SKIPPED, CRASHED = "measured", "skipped", "crashed"
-ORDER = ("fail", "unreachable", "invalid", "inconclusive", "pass")
-"""Worst first. A broken budget outweighs a device that had to be there and was not, that one a figure nobody can trust."""
 EXIT_CODES = {**verdict.EXIT_CODES, "unreachable": UNREACHABLE}
 
 
@@ -46,7 +43,7 @@ class Outcome:
         if self.record is None:  # something that this machine lacks makes no artifact bad; anything else is a bug
             return "invalid" if self.code == ENVIRONMENT else "fail"
         compared = self.comparison and not self.accepted and self.comparison["verdict"]
-        return worst([self.record["verdict"], *([compared] if compared else [])])
+        return verdict.worst(self.record["verdict"], compared or None)
 
     def to_json(self) -> dict:
         """Everything but the raw samples, which the record keeps."""
@@ -72,15 +69,15 @@ class Outcome:
 def summary(record: dict) -> dict:
     """A record's verdict, metrics and what else decided."""
     run = record["environment"]["run"]
-    return {name: record[name] for name in ("verdict", "metrics")} | {k: run[k] for k in ("problems", "remarks")}
-
-
-def worst(verdicts: Iterable[str]) -> str:
-    """The first of ``ORDER`` that is there; where nothing was measured at all, ``unreachable``."""
-    there = set(verdicts)
-    return next((each for each in ORDER if each in there), "unreachable")
+    decided = {name: run.get(name, []) for name in ("problems", "spoiling", "remarks")}
+    return {name: record[name] for name in ("verdict", "metrics")} | decided
 
 
 def overall(outcomes: list[Outcome]) -> str:
-    """One verdict for the night. Skipped targets do not count, unless they are required or nothing else was there."""
-    return worst(outcome.verdict for outcome in outcomes if outcome.verdict)
+    """One verdict for the night. Skipped targets do not count, unless they are required or nothing else was there.
+
+    A broken budget outweighs a device that had to be there and was not, that one a figure nobody can trust.
+    """
+    verdicts = {outcome.verdict for outcome in outcomes if outcome.verdict} or {"unreachable"}
+    decided = verdict.worst(*verdicts)
+    return "unreachable" if "unreachable" in verdicts and decided != "fail" else decided

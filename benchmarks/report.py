@@ -13,11 +13,14 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from benchmarks import views
+from benchmarks import verdict, views
+from benchmarks.compare import WINDOW
 from benchmarks.history import Store
 from benchmarks.likeness import alike
-from edgefer.errors import exit_with
+from benchmarks.verdict import Metric
+from edgefer.errors import EdgeferError, exit_with
 from edgefer.files import read_json, write_text
+from edgefer.targets import Budget
 
 TEMPLATES = Path(__file__).with_name("templates")
 SIGNS = {
@@ -44,8 +47,17 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     store = Store(args.history)
     measured = [entry["target"] for entry in read_json(args.night / "nightly.json")["targets"] if entry["record"]]
-    print(write(args.night, {name: store.records(name).records for name in measured}))
+    print(write(args.night, {name: history(store, name) for name in measured}))
     return 0
+
+
+def history(store: Store, target: str) -> list[dict]:
+    """A target's latest records; none, said on stderr, where they cannot be read."""
+    try:
+        return store.records(target, WINDOW).records
+    except EdgeferError as error:
+        print(f"remark: {target} is shown without its history: {error}", file=sys.stderr)
+        return []
 
 
 def write(folder: Path, history: dict[str, list[dict]]) -> Path:
@@ -91,26 +103,61 @@ def up_to(history: list[dict], record: dict | None) -> list[dict]:
 
 
 def attention(entry: dict) -> Iterator[dict]:
-    """What a person should look at of one target; nothing of what passed."""
-    name, comparison = entry["target"], entry["comparison"] or {}
-    told = {"target": name, "id": views.anchor(name)}
-    if entry["state"] != "measured":
-        if entry["verdict"]:
-            yield {**told, "verdict": entry["verdict"], "text": entry["reason"]}
+    """What a person should look at of one target; nothing of what passed, and never nothing of what did not."""
+    name = entry["target"]
+    found = (
+        [(entry["verdict"], entry["reason"])]
+        if entry["state"] != "measured"
+        else [*_of_run(entry), *_of_comparison(entry)]
+    )
+    if entry["verdict"] in BAD and not any(verdict_ for verdict_, _ in found):
+        found = [(entry["verdict"], text) for text in _said(entry)]
+    for verdict_, text in found:
+        if verdict_:
+            yield {"target": name, "id": views.anchor(name), "verdict": verdict_, "text": text}
+
+
+def _said(entry: dict) -> list[str]:
+    """Every remark, for a target that is bad for no reason that has a place of its own."""
+    remarks = [*entry["summary"]["remarks"], *(entry["comparison"] or {}).get("remarks", []), *entry["remarks"]]
+    return remarks or [f"verdict: {entry['verdict']}"]
+
+
+def _of_run(entry: dict) -> Iterator[tuple[str, str]]:
+    """What the record itself says: verdict and sentence."""
+    summary = entry["summary"]
+    yield from (("fail", problem) for problem in summary["problems"])
+    yield from (("invalid", reason) for reason in summary.get("spoiling", []))
+    for metric, row in summary["metrics"].items():
+        if row["verdict"] in BAD:
+            yield row["verdict"], _against_budget(metric, row)
+    if summary["verdict"] == "inconclusive":
+        yield from (("inconclusive", f"{metric} has a budget and was not measured") for metric in _unanswered(entry))
+
+
+def _unanswered(entry: dict) -> list[str]:
+    """Metrics that have a budget, were not measured, and have nothing to stand in for them."""
+    rows = [
+        Metric(name, row["value"], None, row["unit"], row["budget"] and Budget(**row["budget"]), row["verdict"])
+        for name, row in entry["summary"]["metrics"].items()
+    ]
+    return verdict.unanswered(rows, timed=entry["reach"] != "emulated")
+
+
+def _of_comparison(entry: dict) -> Iterator[tuple[str, str]]:
+    """What differs from the baseline, or why that is not known; nothing where the record was accepted as the new one."""
+    comparison = entry["comparison"] or {}
+    if entry["accepted"] or not comparison:
         return
-    for problem in entry["summary"]["problems"]:
-        yield {**told, "verdict": "fail", "text": problem}
-    for metric, row in entry["summary"]["metrics"].items():
+    if comparison["verdict"] in BAD and not comparison["baseline"]:
+        yield from ((comparison["verdict"], remark) for remark in comparison["remarks"])
+    for row in comparison["rows"]:
         if row["verdict"] in BAD:
-            yield {**told, "verdict": row["verdict"], "text": _against_budget(metric, row)}
-    for row in [] if entry["accepted"] else comparison.get("rows", []):
-        if row["verdict"] in BAD:
-            yield {**told, "verdict": row["verdict"], "text": _against_baseline(row)}
-    for point in [] if entry["accepted"] else comparison.get("change_points", []):
+            yield row["verdict"], _against_baseline(row)
+    for point in comparison["change_points"]:
         if point["worse"] and point["time"] > (comparison["baseline"] or {"time": ""})["time"]:
             commit, factor = views.short(point["commit"]), point["factor"]
-            text = f"{point['metric']} moved for the worse with commit {commit}, ×{factor:.3f}"
-            yield {**told, "verdict": "inconclusive", "text": text}
+            yield "inconclusive", f"{point['metric']} moved for the worse with commit {commit}, ×{factor:.3f}"
 
 
 def _against_budget(metric: str, row: dict) -> str:

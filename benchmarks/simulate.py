@@ -33,6 +33,8 @@ SECONDS = {
 """True time of one inference of each contender."""
 PROCESS_S, COLD_MS, PEAK_BYTES = 0.5, 250.0, 60e6
 FACES, ACCURACY, FLIPS = 3191, 0.865, 0.01
+THROUGH_OUR_CODE = (contenders.TARGET, contenders.BASELINE, contenders.SAME, contenders.ORT)
+"""Contenders that our own engines run: what slows those down slows all of these, and not eager PyTorch."""
 FIRST_NIGHT = datetime(2026, 1, 1, 2)
 SLOWDOWN, LOSS_POINTS, CREEP, NIGHTS = 1.2, 2.0, 0.006, 30
 
@@ -107,9 +109,20 @@ class Runner:
         return (taken * 1e9).astype(np.int64).tolist()
 
 
-def measured(machine: Machine, slowdown: float, plan: Plan) -> Interleaved:
-    """The interleaved run of every contender, the target slower than the truth by a factor."""
-    seconds = SECONDS | {contenders.TARGET: SECONDS[contenders.TARGET] * slowdown}
+@dataclass(frozen=True)
+class Code:
+    """Our own code on a night."""
+
+    version: int = 0
+    """What its hash is made of."""
+    slowdown: float = 1.0
+    """All that it runs takes so many times as long."""
+
+
+def measured(machine: Machine, slowdown: float, plan: Plan, code: float = 1.0) -> Interleaved:
+    """The interleaved run of every contender: the target takes ``slowdown`` times its time, all that our code runs ``code``."""
+    seconds = SECONDS | {role: SECONDS[role] * code for role in THROUGH_OUR_CODE}
+    seconds |= {contenders.TARGET: seconds[contenders.TARGET] * slowdown}
     starters = {role: partial(machine.start, role, each) for role, each in seconds.items()}
     return interleave.measure(starters, plan, sleep=machine.sleep)
 
@@ -143,19 +156,20 @@ def record(
     plan: Plan = FULL.plan,
     night: int = 0,
     n_faces: int = FACES,
+    code: Code | None = None,
 ) -> dict:
     """A run's record on the simulated machine, made by the real code from invented samples.
 
     The faces are those of ``seed % 1000``, so that records whose seeds differ by thousands saw the same ones.
     """
-    machine = Machine(seed, noise or Noise())
-    run = measured(machine, slowdown, plan)
+    machine, code = Machine(seed, noise or Noise()), code or Code()
+    run = measured(machine, slowdown, plan, code.slowdown)
     labels, before = faces(seed % 1000, n_faces)
     after = before if night == 0 else predictions(seed, labels, before, loss_points)
     samples = {
         "interleaved": run.to_json(),
-        "cold_start": _colds(machine, slowdown),
-        "cold_start_baseline": _colds(machine, 1.0),
+        "cold_start": _colds(machine, slowdown * code.slowdown),
+        "cold_start_baseline": _colds(machine, code.slowdown),
         "memory": [{"steady": {"vm_hwm": int(PEAK_BYTES * machine.random.lognormal(0, 0.004))}} for _ in range(3)],
         "predictions": {
             "crops_sha256": f"{seed % 1000:064d}",
@@ -175,7 +189,7 @@ def record(
         "target": "simulated",
         "verdict": verdict.overall(rows, [], spread > verdict.NOISE_BOUND),
         "metrics": {row.name: row.to_json() for row in rows},
-        "environment": _environment(night, plan, spread, len(labels)),
+        "environment": _environment(night, plan, spread, len(labels), code),
         "samples": samples,
     }
 
@@ -185,7 +199,7 @@ def _colds(machine: Machine, slowdown: float) -> list[dict[str, float]]:
     return [{"total": float(each)} for each in pace * machine.random.lognormal(0, 0.05, FULL.cold_starts)]
 
 
-def _environment(night: int, plan: Plan, spread: float, n_faces: int) -> dict:
+def _environment(night: int, plan: Plan, spread: float, n_faces: int, code: Code) -> dict:
     """A fingerprint; the commit is the night's number."""
     return {
         "time": (FIRST_NIGHT + timedelta(days=night)).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -199,7 +213,7 @@ def _environment(night: int, plan: Plan, spread: float, n_faces: int) -> dict:
             "contenders": {role: {"engine": role.removeprefix("baseline") or contenders.TARGET} for role in SECONDS},
             "contender_files": {role: {role: "0" * 64} for role in SECONDS},
             "crops": f"{n_faces} simulated faces, with labels",
-            "noise": spread, "noise_bound": verdict.NOISE_BOUND,
+            "noise": spread, "noise_bound": verdict.NOISE_BOUND, "runtime": f"{code.version:064x}",
         },
     }  # fmt: skip
 
@@ -228,10 +242,21 @@ def _verdict(seed: int, slowdown: float, loss: float, beside: bool, noise: Noise
     return compare(now if beside else alone(now), before, []).verdict
 
 
-@functools.lru_cache(maxsize=4)
-def _cached(*arguments) -> dict:
-    seed, slowdown, loss, noise, plan, night = arguments
-    return record(seed, slowdown, loss, noise, plan, night)
+@functools.cache
+def _cached(
+    seed: int, slowdown: float, loss: float, noise: Noise, plan: Plan, night: int, code: Code | None = None
+) -> dict:
+    """A record that several scenarios look at; its samples are arrays, a tenth of the size of lists."""
+    made = record(seed, slowdown, loss, noise, plan, night, code=code)
+    run = made["samples"]["interleaved"]
+    run["blocks"] = {role: np.array(blocks, np.int64) for role, blocks in run["blocks"].items()}
+    return made
+
+
+def _code(seed: int, code: Code, noise: Noise, plan: Plan) -> str:
+    """The verdict where the artifact is the baseline's and the code that runs it is not."""
+    before = _cached(seed, 1.0, 0.0, noise, plan, 0)
+    return compare(_cached(seed + 1000, 1.0, 0.0, noise, plan, 1, code), before, []).verdict
 
 
 def _accuracy(seed: int, loss: float, noise: Noise, plan: Plan) -> str:
@@ -264,6 +289,8 @@ def scenarios(noise: Noise, plan: Plan) -> list[Scenario]:
         Scenario(f"{slow}, baseline timed beside it", "fail", lambda s: judged(s, SLOWDOWN, 0.0, True)),
         Scenario("the same, two nights by their ratios", "pass", lambda s: judged(s, 1.0, 0.0, False)),
         Scenario(f"{slow}, two nights by their ratios", "fail", lambda s: judged(s, SLOWDOWN, 0.0, False)),
+        Scenario(f"our code is {slow}, the same artifact", "fail", lambda s: _code(s, Code(1, SLOWDOWN), noise, plan)),
+        Scenario("our code has changed and is as fast", "pass", lambda s: _code(s, Code(1), noise, plan)),
         Scenario(f"as accurate, {FLIPS:.0%} of labels flip", "pass", lambda s: _accuracy(s, 0.0, noise, plan)),
         Scenario(f"{loss}, {FLIPS:.0%} of labels flip", "fail", lambda s: _accuracy(s, LOSS_POINTS, noise, plan)),
         Scenario("interval holds the truth, baseline beside it", "covered", lambda s: _covered(s, True, noise, plan)),

@@ -9,16 +9,21 @@ from datetime import datetime
 import numpy as np
 from markupsafe import Markup
 
-from benchmarks import plots
+from benchmarks import contenders, figures, plots, stats, study_views
 from benchmarks.plots import Night, Point
+from benchmarks.study_views import span
 from benchmarks.table import budget, interval, number, quantity
 from edgefer.spec import FERPLUS_LABELS
 
 TRENDS = {
     "speedup_vs_eager_fp32": "Speed against eager PyTorch",
     "speedup_vs_onnxruntime_fp32": "Speed against onnxruntime fp32",
+    "speedup_vs_same_engine_fp32": "Speed against the same engine's fp32",
     "latency_ms": "Latency of the network",
     "pipeline_fps": "Frame to label",
+    "result_age_ms": "Age of a label at a camera's pace",
+    "dropped_frames": "Frames dropped at a camera's pace",
+    "sustained_slowdown": "Slowdown in a sustained run",
     "accuracy": "Accuracy",
     "flip_rate": "Labels that differ from fp32's",
     "peak_rss_mb": "Peak memory",
@@ -26,8 +31,14 @@ TRENDS = {
     "cold_start_ms": "Cold start",
 }
 """Metrics whose history is drawn, in this order, and their headings."""
-TERMS = {"input_size": np.square, "threads": np.reciprocal}
-"""Axis of growth → what its fit's second factor multiplies; the quantity itself for any other."""
+LABELS = {
+    "fraction": "%",
+    **dict.fromkeys(figures.RATIOS, "times faster"),
+    "sustained_slowdown": "times slower",
+}
+"""Metric or unit → what its axis says, where that is not the unit."""
+JUDGED = (contenders.TARGET, contenders.BASELINE, *figures.RATIOS.values())
+"""Contenders that the environment lists: those of a verdict. What else took turns has its own table."""
 TIME = "%Y-%m-%d %H:%M"
 
 
@@ -57,11 +68,9 @@ def target(entry: dict, record: dict | None, history: list[dict]) -> dict:
         "pareto": Markup(pareto(view["id"], record)),
         "histogram": Markup(histogram(view["id"], samples)),
         "confusion": confusion(samples.get("predictions")),
-        "peers": peer_rows(samples.get("peers") or []),
-        "peers_plot": Markup(peers_plot(view["id"], samples.get("peers") or [])),
-        "growth": growth(view["id"], samples.get("growth") or {}),
+        **study_views.studies(view["id"], samples),
         "sustained": Markup(plots.sustained(samples.get("sustained") or [], f"{view['id']}-sustained")),
-        "environment": list(flat(record["environment"])),
+        "environment": list(flat(judged(record["environment"]))),
     }
 
 
@@ -175,7 +184,7 @@ def _trend(name: str, metric: str, nights: list[Night], now: dict, comparison: d
     ]
     bound = next(iter((now.get("budget") or {}).values()), None)
     scale = 100 if unit == "fraction" else 1
-    label = {"fraction": "%", "×": "times faster"}.get(unit, unit)
+    label = LABELS.get(metric) or LABELS.get(unit, unit)
     return plots.trend(nights, label, name, start, bound if bound is None else bound * scale, changes)
 
 
@@ -206,11 +215,6 @@ def engine_rows(samples: dict) -> list[dict]:
     ]
 
 
-def span(ci95: list | None) -> str:
-    """The ends of an interval; nothing where there is none."""
-    return " … ".join(map(number, ci95 or []))
-
-
 def pareto(name: str, record: dict) -> str:
     """Accuracy (agreement with fp32 where there are no labels) against latency of every artifact; area: size."""
     told = [row for row in record["samples"].get("engines") or [] if row.get("latency_ms") is not None]
@@ -227,12 +231,6 @@ def pareto(name: str, record: dict) -> str:
         )
         for row in rows
     ]
-    for row in record["samples"].get("peers") or []:
-        if labelled and row.get("accuracy") is not None:
-            size, spread = row.get("size_mb"), row.get("latency_ci95")
-            points.append(
-                Point(row["latency_ms"], 100 * row["accuracy"], row["name"], spread, size=size, group="peers")
-            )
     label = "accuracy, %" if labelled else "labels as fp32's, %"
     return plots.scatter(points, "latency of the network, ms", label, f"{name}-pareto")
 
@@ -244,7 +242,7 @@ def histogram(name: str, samples: dict) -> str:
         return ""
     ms = np.array(blocks, float).ravel() / 1e6
     marks = {f"median {number(np.median(ms))}": np.median(ms)}
-    if ms.size >= 662:
+    if ms.size >= stats.PERCENTILE_MINIMUM[99]:
         marks[f"99 % below {number(np.percentile(ms, 99))}"] = np.percentile(ms, 99)
     return plots.histogram(ms, "latency of one inference, ms", f"{name}-histogram", marks)
 
@@ -286,60 +284,15 @@ def _matrix(rows: list[int], columns: list[int], names: list[str]) -> list[dict]
     return lines
 
 
-def peer_rows(peers: list[dict]) -> list[dict]:
-    """Other networks measured in the same run, as text; one that could not be measured has its reason as a note."""
-    return [
-        {
-            "name": row["name"],
-            "note": row.get("note") or "",
-            "runs": " ".join(str(row[k]) for k in ("engine", "precision") if row.get(k)),
-            "input": f"{row['input_size']}²" if row.get("input_size") else "–",
-            "latency": number(row.get("latency_ms")),
-            "interval": span(row.get("latency_ci95")),
-            "ratio": f"×{number(row['ratio'])}" if row.get("ratio") is not None else "–",
-            "ratio_interval": span(row.get("ratio_ci95")),
-            "params": f"{row['params']:,}" if row.get("params") is not None else "–",
-            "size": number(row.get("size_mb")),
-            "peak": "–" if row.get("share_of_peak") is None else f"{100 * row['share_of_peak']:.1f} %",
-        }
-        for row in peers
-    ]
-
-
-def peers_plot(name: str, peers: list[dict]) -> str:
-    """Latency of each, on one axis."""
-    told = [row for row in peers if row.get("latency_ms") is not None]
-    names = [" ".join(str(row[k]) for k in ("name", "engine", "precision") if row.get(k)) for row in told]
-    points = [
-        Point(x=row["latency_ms"], y=0, name=name_, x_ci95=row.get("latency_ci95"), group=row["name"])
-        for row, name_ in zip(told, names, strict=True)
-    ]
-    return plots.ladder(points, "latency, ms", f"{name}-peers")
-
-
-def growth(name: str, axes: dict[str, dict]) -> list[dict]:
-    """A plot of each quantity that the cost was measured over, and its fit in words."""
-    found = []
-    for axis, curve in axes.items():
-        heading, fit = axis.replace("_", " "), curve.get("fit") or {}
-        svg = plots.growth(
-            curve["x"],
-            curve["latency_ms"],
-            curve.get("ci95"),
-            f"{name}-growth-{axis}",
-            label=heading,
-            factors=fit.get("factors"),
-            term=TERMS.get(axis, np.positive),
-        )
-        found.append({"heading": heading, "what": curve.get("what") or "", "svg": Markup(svg), "fit": fit_line(fit)})
-    return found
-
-
-def fit_line(fit: dict) -> str:
-    """A fit as one line: its form, coefficients and how much of the variance it explains."""
-    told = ", ".join(f"{key} = {value:.4g}" for key, value in (fit.get("coefficients") or {}).items())
-    r2 = f"R² = {fit['r2']:.4f}" if fit.get("r2") is not None else ""
-    return "; ".join(part for part in (str(fit.get("model") or ""), told, r2) if part)
+def judged(environment: dict) -> dict:
+    """An environment whose contenders are only those of a verdict."""
+    run = environment["run"]
+    kept = {
+        name: {role: told for role, told in run[name].items() if role in JUDGED}
+        for name in ("contenders", "contender_files")
+        if run.get(name)
+    }
+    return {**environment, "run": {**run, **kept}}
 
 
 def flat(value, path: str = "") -> Iterable[tuple[str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import changepoints, likeness
+from benchmarks import changepoints, contenders, likeness
 from benchmarks.compare import compare
 from benchmarks.compare_accuracy import judge_drop
 from benchmarks.session import FULL
@@ -130,6 +130,49 @@ def test_with_another_engine_version_the_references_decide_as_well(now, before):
     now["environment"]["run"]["contenders"]["target"] = {"engine": "litert 2"}
     found = rows(now, before)
     assert found["latency_vs_baseline"].verdict == found["speedup_vs_references"].verdict == "pass"
+
+
+def slower(record: dict, factor: float, *roles: str) -> None:
+    blocks = record["samples"]["interleaved"]["blocks"]
+    for role in roles:
+        blocks[role] = (factor * np.array(blocks[role])).tolist()
+
+
+@pytest.mark.parametrize("old", ["another", None], ids=["another hash", "no hash in the old record"])
+def test_slower_code_of_ours_fails_although_it_times_the_baselines_files_too(now, before, old):
+    before["environment"]["run"]["runtime"] = old
+    slower(now, 1.3, "target", "baseline", "same_engine_fp32", "onnxruntime_fp32")
+    found = rows(now, before)
+    assert found["latency_vs_baseline"].verdict == "pass"
+    assert found["speedup_vs_references"].verdict == "fail"
+    assert "over eager_fp32 alone" in found["speedup_vs_references"].note
+    assert compare(now, before, []).verdict == "fail"
+
+
+def test_with_other_code_of_ours_and_no_eager_another_engine_tells(now, before):
+    now["environment"]["run"]["runtime"] = "another"
+    for each in (now, before):
+        del each["environment"]["run"]["contenders"]["eager_fp32"]
+    row = rows(now, before)["speedup_vs_references"]
+    assert row.verdict == "pass" and "over onnxruntime_fp32 alone" in row.note
+    for each in (now, before):
+        each["environment"]["run"]["engine"] = "onnxruntime"
+    row = rows(now, before)["speedup_vs_references"]
+    assert row.verdict == "inconclusive" and "our own code has changed" in row.note
+
+
+def test_with_other_code_of_ours_the_cold_start_says_what_it_cannot_see(now, before):
+    assert "blind" not in rows(now, before)["cold_start_ms"].note
+    now["environment"]["run"]["runtime"] = "another"
+    assert "blind to our own code" in rows(now, before)["cold_start_ms"].note
+    assert compare(now, before, []).changed["code that is timed"] == ["0" * 64, "another"]
+
+
+def test_a_record_over_the_network_is_not_compared_with_one_from_here(now, before):
+    assert not likeness.differences(now | {"environment": now["environment"] | {"reach": "local"}}, before)
+    now["environment"]["reach"] = "ssh"
+    with pytest.raises(EnvironmentInvalid, match="reach is ssh now and local in the baseline"):
+        compare(now, before, [])
 
 
 def test_another_artifact_timed_as_baseline_is_not_taken_for_this_baselines(now, before):
@@ -336,3 +379,12 @@ def same(found, expected, where: str = "") -> None:
             same(a, b, f"{where}[{number}]")
     else:
         assert found == (pytest.approx(expected, rel=1e-9) if isinstance(expected, float) else expected), where
+
+
+def test_a_role_whose_own_blocks_were_too_noisy_is_no_yardstick():
+    now = record(1001, night=1)
+    run = now["environment"]["run"]
+    noisy = {**now, "environment": {**now["environment"], "run": {**run, "doubtful_roles": [contenders.BASELINE]}}}
+    metrics = [row.metric for row in compare(noisy, record(1), []).rows]
+    assert "latency_vs_baseline" not in metrics
+    assert "latency_vs_baseline" in [row.metric for row in compare(now, record(1), []).rows]

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -214,6 +215,45 @@ def test_another_kind_of_run_does_not_time_this_baseline(store, bundle, other):
     assert store.earlier(replace(TARGET, **other)) is None
 
 
+def test_the_latest_records_can_be_asked_for_and_those_of_one_second_stay_in_order(store):
+    paths = [store.append(made(night)) for night in (1, 2, 3, 3)]
+    assert store.records("simulated").paths == paths
+    assert store.records("simulated", 2).paths == paths[2:]
+
+
+def test_a_record_is_found_again_by_its_time_and_commit(store):
+    store.append(made(1))
+    path = store.append(made(2))
+    assert store.path_of(made(2)) == path
+    other = made(2)
+    other["environment"]["git"]["commit"] = f"{0:07x}" + 33 * "f"  # begins alike
+    assert store.path_of(made(3)) is store.path_of(other) is None
+
+
+@pytest.mark.parametrize("lost", ["record", "artifact", "one file"])
+def test_a_lost_baseline_is_replaced_as_the_error_says(store, bundle, lost, capsys):
+    path = store.append(made(1), bundle)
+    store.accept("simulated", "first")
+    (model,) = store.folder.glob("**/*.tflite")
+    if lost == "record":
+        path.unlink()
+    elif lost == "artifact":
+        shutil.rmtree(store.folder / "simulated" / "artifacts")
+    else:
+        model.write_bytes(b"broken")
+    compared, accepted = (run.arguments(["--target", "i7", *o]) for o in (["--compare"], ["--accept", "again"]))
+    with pytest.raises(InputRejected, match="--accept"):
+        nights.earlier(compared, store, TARGET)
+    assert nights.earlier(accepted, store, TARGET) is None
+    assert "--accept" in capsys.readouterr().err
+    nights.told(store.accept("simulated", "again", store.append(made(2), bundle)))
+    assert Path(nights.earlier(compared, store, TARGET).job["model"]).read_bytes() == MODEL
+
+
+def test_without_a_history_there_is_no_earlier_run():
+    assert nights.earlier(run.arguments(["--target", "i7"]), None, TARGET) is None
+
+
 def test_a_comparison_tells_of_damaged_records(store):
     store.append(made(1))
     store.accept("simulated", "first")
@@ -243,6 +283,7 @@ def test_options_that_ask_for_the_history_get_it(options, tmp_path, monkeypatch)
         (["--accept", " "], "reason"),
         (["--latest"], "add --accept"),
         (["--accept", "why", "--compare"], "compare first"),
+        (["--accept", "why", "--precision", "fp32"], "is of its own .* int8; leave out --engine and --precision"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_measuring(options, words):

@@ -1,5 +1,6 @@
 """A night with made-up programs: what one target does must not touch the others, and the verdict is the exit code."""
 
+import gzip
 import json
 import os
 import sys
@@ -12,7 +13,8 @@ import pytest
 import yaml
 from test_bench_report import Page, made_comparison, made_record
 
-from benchmarks import junit, lanes, nightly, outcome
+from benchmarks import junit, lanes, nightly, outcome, report, run
+from benchmarks.history import Store
 from benchmarks.outcome import CRASHED, SKIPPED, Outcome
 from edgefer.errors import UsageError
 from edgefer.targets import Target
@@ -25,13 +27,14 @@ import json, os, signal, subprocess, sys, time
 told = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 name, file = told["--target"], told["--json"]
 how = name.rstrip("0123456789")
-if how in ("good", "bad", "unlike", "unsure"):
+if how in ("good", "bad", "unlike", "badunlike", "unsure"):
     record = json.load(open(os.path.join(os.environ["FAKE_RECORDS"], how + ".json")))
     os.makedirs(os.path.dirname(file), exist_ok=True)
     json.dump(record | {"target": name}, open(file, "w"))
-    if how == "unlike":
-        print("error: records of unlike runs are never compared: CPU model is A now and B in the baseline")
-    sys.exit({"good": 0, "bad": 1, "unlike": 3, "unsure": 4}[how])
+    if "unlike" in how:
+        print("kept: somewhere")
+        print("error: records of unlike runs are never compared: CPU model is A now and B in the baseline", file=sys.stderr)
+    sys.exit({"good": 0, "bad": 1, "unlike": 3, "badunlike": 1, "unsure": 4}[how])
 if how == "gone":
     print("error: target 'gone' cannot be reached: nothing answers")
     sys.exit(5)
@@ -55,12 +58,13 @@ def stage(tmp_path, monkeypatch) -> Path:
         "good": made_record("good"),
         "bad": bad,
         "unlike": made_record("unlike"),
+        "badunlike": bad,
         "unsure": made_record("unsure"),
     }
     nothing = {"baseline": None, "rows": [], "changed": {}, "change_points": [], "accuracy": None, "remarks": []}
     for name, record in records.items():
         verdict = {"unsure": "inconclusive"}.get(name, "pass")
-        extra = {} if name == "unlike" else {"comparison": {"verdict": verdict, **nothing}}
+        extra = {} if "unlike" in name else {"comparison": {"verdict": verdict, **nothing}}
         (tmp_path / f"{name}.json").write_text(json.dumps(record | extra))
     (tmp_path / "fake.py").write_text(FAKE)
     monkeypatch.setattr(nightly, "MEASURE", [sys.executable, str(tmp_path / "fake.py")])
@@ -166,6 +170,27 @@ def test_a_record_of_another_machine_is_shown_and_not_compared(stage):
     assert "never compared" in entry["comparison"]["remarks"][0]
 
 
+def test_a_record_that_fails_is_kept_where_its_comparison_is_refused(stage):
+    code, found = night(stage, "badunlike1")
+    entry = by_name(found)["badunlike1"]
+    assert (code, entry["state"], entry["verdict"]) == (1, "measured", "fail")
+    assert "never compared" in entry["comparison"]["remarks"][0]
+    page = Page((stage / "out" / "report.html").read_text()).text
+    look = page[page.index("What needs a look") : page.index("Figures")]
+    assert "artifact_mb" in look and "never compared" in look
+
+
+def test_one_store_that_cannot_be_read_spoils_nothing_but_its_trends(stage):
+    store = Store(stage / "history")
+    path = store.append(made_record("good2"))
+    path.write_bytes(gzip.compress(json.dumps(made_record("good2") | {"schema": 99}).encode()))
+    code, found = night(stage, "good1", "good2")
+    assert code == 0
+    assert "schema 99" in by_name(found)["good2"]["remarks"][0]
+    assert (stage / "out" / "report.html").exists()
+    report.main(["--night", str(stage / "out"), "--history", str(stage / "history")])
+
+
 def test_a_missing_bundle_is_a_crash_of_its_target_only(stage, monkeypatch):
     script = "import sys; sys.exit('error: no' if 'good2' in sys.argv else 0)"
     monkeypatch.setattr(nightly, "EXPORT", [sys.executable, "-c", script])
@@ -184,6 +209,13 @@ def test_nothing_of_the_night_before_is_left(stage):
     (stage / "good.json").unlink()
     code, found = night(stage, "good1")
     assert code == 1 and by_name(found)["good1"]["state"] == "crashed"
+
+
+def test_nothing_of_a_target_that_was_not_asked_for_is_left(stage):
+    night(stage, "good1", "bad1")
+    night(stage, "good1", "bad1", options=("--targets", "good1"))
+    left = sorted(path.name for path in (stage / "out").rglob("*") if path.is_file())
+    assert left == ["good1-bundle.txt", "good1.json", "good1.txt", "junit.xml", "nightly.json", "report.html"]
 
 
 def test_unknown_names_and_a_quick_baseline_are_refused(stage):
@@ -231,6 +263,33 @@ def test_lanes_run_beside_each_other_and_a_lane_one_by_one():
     assert most == {"a": 1, "b": 1}
 
 
+def test_this_machines_own_targets_run_before_the_others_and_alone(monkeypatch):
+    chosen = [
+        target("pi", kind="ssh", host="10.0.0.4"),
+        target("here", kind="local"),
+        target("phone", kind="adb", serial="A"),
+    ]
+    running, seen, lock = set(), {}, threading.Lock()
+    remote = threading.Barrier(2, timeout=10)
+
+    def work(outcome: Outcome, *_) -> None:
+        name = outcome.target.name
+        with lock:
+            running.add(name)
+        if name != "here":
+            remote.wait()
+        seen[name] = set(running)
+        if name != "here":
+            remote.wait()
+        running.discard(name)
+
+    monkeypatch.setattr(nightly.targets, "unreachable_reason", lambda _: None)
+    monkeypatch.setattr(nightly, "run", work)
+    nightly.measure([Outcome(each) for each in chosen], nightly.arguments(["--bundle", "B"]), None, lambda _: None)
+    assert next(iter(seen)) == "here"
+    assert seen == {"here": {"here"}, "pi": {"pi", "phone"}, "phone": {"pi", "phone"}}
+
+
 def test_an_exception_ends_what_runs_in_the_other_lanes(tmp_path):
     stop = threading.Event()
 
@@ -267,11 +326,54 @@ def test_a_targets_verdict(changes, expected):
     assert Outcome(target("t", kind="local"), **changes).verdict == expected
 
 
-def test_fail_outweighs_invalid_outweighs_inconclusive_outweighs_pass():
-    assert outcome.worst(["pass", "inconclusive", "invalid", "unreachable", "fail"]) == "fail"
-    assert outcome.worst(["pass", "inconclusive", "invalid"]) == "invalid"
-    assert outcome.worst(["pass", "inconclusive"]) == "inconclusive"
-    assert outcome.worst(["pass"]) == "pass"
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        (["pass", "inconclusive", "invalid", "unreachable", "fail"], "fail"),
+        (["pass", "inconclusive", "invalid", "unreachable"], "unreachable"),
+        (["pass", "inconclusive", "invalid"], "invalid"),
+        (["pass", "inconclusive", None], "inconclusive"),
+        (["pass"], "pass"),
+        ([None], "unreachable"),
+    ],
+)
+def test_fail_outweighs_unreachable_outweighs_invalid_outweighs_inconclusive_outweighs_pass(verdicts, expected):
+    def made(told: str | None) -> Outcome:
+        if told in (None, "unreachable"):
+            return Outcome(target("t", kind="local"), state=SKIPPED, required=bool(told))
+        return Outcome(target("t", kind="local"), record=RECORD | {"verdict": told})
+
+    assert outcome.overall([made(each) for each in verdicts]) == expected
+
+
+def test_only_tonights_record_becomes_the_baseline(tmp_path):
+    store, tonight = Store(tmp_path), made_record(night=1)
+    store.append(made_record(night=0))
+    shown = Outcome(target("here", kind="local"), record=tonight)
+    nightly.accept(store, shown, "meant")
+    assert shown.accepted == "" and "tonight's record is not in" in shown.remarks[0]
+    path = store.append(tonight)
+    store.append(made_record(night=2))
+    nightly.accept(store, shown, "meant")
+    assert shown.accepted == "meant" and store.log("here")[-1]["record"] == path.name
+
+
+def test_a_night_that_accepts_compares_nothing_with_a_lost_baseline(tmp_path):
+    store, args = Store(tmp_path), nightly.arguments(["--history", str(tmp_path), "--accept", "meant"])
+    path, shown = store.append(made_record()), Outcome(target("here", kind="local"))
+    store.accept("here", "first")
+    assert not nightly.lost_baseline(shown, args, store)
+    path.unlink()
+    assert nightly.lost_baseline(shown, args, store) and "missing" in shown.remarks[0]
+    assert nightly.run_options(args, lost=True) == ["--engines", "--history", str(tmp_path)]
+    assert not nightly.lost_baseline(shown, nightly.arguments([]), store), "without --accept it stops the run"
+
+
+def test_what_this_machine_lacks_is_no_failure_in_junit_either(tmp_path):
+    shown = Outcome(target("t", kind="local"), state=CRASHED, reason="litert is not installed", code=3)
+    junit.write(tmp_path / "junit.xml", [shown], "2026-11-01T02:17:00+00:00")
+    root = ET.parse(tmp_path / "junit.xml").getroot()
+    assert (root.get("failures"), root.get("errors")) == ("0", "1")
 
 
 def test_accepted_differences_are_not_red(tmp_path):
@@ -288,10 +390,16 @@ def test_last_words_that_xml_forbids_are_left_out(tmp_path):
     assert "<bad> & worse" in ET.parse(tmp_path / "junit.xml").find(".//failure").get("message")
 
 
-def test_every_option_of_a_run_is_passed_on():
-    options = ["--quick", "--peers", "--sustained", "60.0", "--history", "H", "--bundle", "B", "--data", "D"]
-    assert nightly.run_options(nightly.arguments(options)) == ["--engines", "--compare", *options]
-    assert nightly.run_options(nightly.arguments([])) == ["--engines", "--compare"]
+def test_every_option_that_a_run_knows_as_well_is_passed_on():
+    flags = ["--quick", "--peers", "--benchmark-app", "--growth"]
+    options = [*flags, "--sustained", "60", "--history", "H", "--bundle", "B", "--data", "D", "--devices", "F"]
+    night, default = nightly.arguments(options), nightly.arguments([])
+    told = run.arguments(["--target", "t", *nightly.run_options(night)])
+    common = vars(night).keys() & vars(told).keys() - {"accept"}  # which is done after the comparison
+    assert {name for name in common if getattr(night, name) == getattr(default, name)} == set(), "not tried here"
+    assert {name: getattr(told, name) for name in common} == {name: getattr(night, name) for name in common}
+    assert told.engines and told.compare
+    assert nightly.run_options(default) == ["--engines", "--compare"]
 
 
 def test_a_real_night_of_a_tiny_bundle(tmp_path, monkeypatch):

@@ -40,6 +40,7 @@ def made_record(
     run = {
         "system": "efficientface", "input_size": 64, "channels": 1, "engine": "litert", "precision": "int8", "threads": 2,
         "quick": False, "problems": [], "remarks": [], "contenders": {"target": {"engine": "LiteRT 2"}},
+        "artifact": {"name": "litert/int8", "file": "net.tflite", "files": {"net.tflite": "0" * 64}},
     }  # fmt: skip
     return {
         "schema": 1,
@@ -154,7 +155,16 @@ def full() -> str:
     fit = {"model": "c0 + c1·x", "coefficients": {"c0": 0.1, "c1": 0.02}, "r2": 0.99, "factors": [0.1, 0.02]}
     eager = {**dict.fromkeys(engine), "name": "torch/eager fp32", "latency_ms": 20.0, "latency_ci95": [19, 21]}
     sizes = {"x": [32, 48, 64], "latency_ms": [0.5, 0.9, 1.2], "ci95": [[0.4, 0.6], [0.8, 1.0], [1.1, 1.3]], "fit": fit}
+    app = {
+        "artifact": "openvino/int8", "ours_ms": 1.11, "theirs_ms": [1.0, 1.07, 1.3], "ratio": 1.037, "ratio_ci95": [0.98, 1.1],
+        "noise": 0.021, "agrees": True, "ours_call_ms": 1.19, "outside_ms": 0.08,
+    }  # fmt: skip
+    workers = {"target": {"cpu_ms": 1, "waited_ms": 100, "share": 0.01}, "spinner": {"share": 0.256}}
+    record["environment"]["run"]["contenders"] |= {"peer resnet50": {"engine": "a peer's"}}
     record["samples"] |= {
+        "peak": {"int8": {"gmacs_per_s": 321.0, "ci95": [310.0, 330.0], "kernel": "peak int8 openvino", "kernels": {}}},
+        "benchmark_app": app,
+        "idle_cpu": {"speed": {"bound": 0.02, "workers": workers}, "nobody": {"bound": 0.02, "workers": {}}},
         "engines": [engine, eager],
         "peers": [peer, {**dict.fromkeys(peer), "name": "FaceNet", "note": "absent: timm is not installed here"}],
         "growth": {"input_size": sizes},
@@ -182,7 +192,9 @@ def test_the_page_needs_nothing_outside_itself(full):
     [
         "1.20 ms", "×1.200", "1.150 … 1.250", "first night", "numpy", "1.26", "c0ffee00", "MobileNetV3", "5,483,032", "31.0 %",
        
-        "R² = 0.9900",
+        "c0 + c1·x: c0 = 0.1, c1 = 0.02; r² 0.990", "side S of the crop, pixels",
+        "The machine's peak", "321", "Held against OpenVINO's benchmark_app", "×1.037", "✓ agree", "1.07",
+        "spinner", "25.60 %", "? busy",
         "timm is not installed", "away", "switched off", "A CPU", "happiness", "1 h 05 min", "1 min 01 s",
         "network alone, median", "– speed",
     ],
@@ -194,6 +206,34 @@ def test_the_page_shows(full, words):
 def test_the_page_has_a_plot_of_each_kind(full):
     names = ("latency_ms", "accuracy", "artifact_mb", "pareto", "histogram", "peers", "growth-input_size", "sustained")
     assert all(f'id="target-here-{name}-figure_1"' in full for name in names)
+
+
+def test_the_environment_lists_what_was_judged_only(full):
+    text = Page(full).text
+    assert "LiteRT 2" in text and "a peer's" not in text
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit", "label"),
+    [
+        ("sustained_slowdown", "×", "times slower"),
+        ("speedup_vs_same_engine_fp32", "×", "times faster"),
+        ("result_age_ms", "ms", "ms"),
+        ("dropped_frames", "fraction", "%"),
+    ],
+)
+def test_a_trend_says_which_way_its_axis_goes(metric, unit, label):
+    row = {"value": 0.0, "ci95": None, "unit": unit, "budget": None, "verdict": None, "note": ""}
+    records = [made_record(night=n) for n in range(3)]
+    for record in records:
+        record["metrics"][metric] = row
+    (shown,) = [each for each in views.trends("t", records[-1], {}, records) if each["metric"] == metric]
+    assert f">{label}</text>" in shown["svg"]
+
+
+def test_a_99th_percentile_needs_as_many_samples_as_everywhere():
+    few, enough = ({"interleaved": {"blocks": {"target": np.ones((1, 1, n)).tolist()}}} for n in (661, 662))
+    assert "99 % below" not in views.histogram("t", few) and "99 % below" in views.histogram("t", enough)
 
 
 def test_nasty_names_are_text_everywhere(full):
@@ -235,6 +275,29 @@ def test_what_needs_a_look_is_said_first(full):
 def test_accepted_differences_need_no_look():
     entry = made_entry(made_record(), comparison=made_comparison(change_points=[]), accepted="faster is not needed")
     assert not list(report.attention(entry))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"spoiling": ["throttled: 3 events"]}, ("invalid", "throttled: 3 events")),
+        ({"remarks": ["steal: 9 %"]}, ("invalid", "steal: 9 %")),
+        ({}, ("invalid", "verdict: invalid")),
+    ],
+)
+def test_a_bad_night_never_needs_no_look(changes, words):
+    entry = made_entry(made_record() | {"verdict": "invalid"})
+    entry["summary"] |= changes
+    assert [(item["verdict"], item["text"]) for item in report.attention(entry)] == [words]
+
+
+def test_a_comparison_that_was_refused_and_a_budget_without_a_figure_need_a_look():
+    nothing = {"baseline": None, "rows": [], "changed": {}, "change_points": [], "accuracy": None}
+    refused = {"verdict": "invalid", **nothing, "remarks": ["never compared: CPU model"]}
+    (item,) = report.attention(made_entry(made_record(), comparison=refused, verdict="invalid"))
+    assert (item["verdict"], item["text"]) == ("invalid", "never compared: CPU model")
+    (item,) = report.attention(made_entry(made_record(budgets={"pipeline_fps": Budget(min=10)})))
+    assert (item["verdict"], item["text"]) == ("inconclusive", "pipeline_fps has a budget and was not measured")
 
 
 def test_confusion_counts_true_classes_down():

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import simulate
 from benchmarks.compare import compare
 from benchmarks.session import FULL
-from benchmarks.simulate import Noise, record
+from benchmarks.simulate import Code, Noise, record
 
 RUNS, WANTED = 100, 95
 SCENARIOS = simulate.scenarios(Noise(), FULL.plan)
@@ -35,6 +35,12 @@ def test_a_wrong_answer_is_never_the_opposite_one():
     same, slower, *_ = SCENARIOS
     assert "fail" not in simulate.count(same, 20)
     assert "pass" not in simulate.count(slower, 20)
+
+
+def test_slower_code_of_ours_shows_in_the_references_only():
+    baseline, slow = record(1), record(1001, night=1, code=Code(1, 1.2))
+    found = {row.metric: row.verdict for row in compare(slow, baseline, []).rows}
+    assert (found["latency_vs_baseline"], found["speedup_vs_references"]) == ("pass", "fail")
 
 
 def test_it_is_the_speed_row_that_catches_a_slowdown_and_the_accuracy_row_a_loss():

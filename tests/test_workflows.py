@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.history import VARIABLE
+from benchmarks.nightly import LIMIT_MINUTES
+
 yaml = pytest.importorskip("yaml", reason="reads the workflows: install edgefer[workshop]")
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +42,20 @@ def test_actions_have_versions_and_jobs_have_limits(path):
 
 
 def test_the_night_keeps_its_history_and_files_however_it_ends():
-    saved = [s for s in steps(ROOT / ".github/workflows/nightly.yml") if s.get("if") == "always()"]
+    saved = [s for s in steps(ROOT / ".github/workflows/nightly.yml") if "always()" in str(s.get("if"))]
     assert [s["with"]["path"].rstrip("/") for s in saved] == ["history", "build/nightly"]
     default = re.search(r'DEFAULT = .*"(\w+)"', (ROOT / "benchmarks/history.py").read_text()).group(1)
     assert saved[0]["with"]["path"] == default
+
+
+def test_a_history_folder_of_the_runner_takes_the_place_of_the_cache():
+    path = ROOT / ".github/workflows/nightly.yml"
+    (job,) = yaml.safe_load(path.read_text())["jobs"].values()
+    assert job["env"][VARIABLE] == f"${{{{ vars.{VARIABLE} }}}}"
+    cached = [s for s in steps(path) if s.get("with", {}).get("path") == "history"]
+    assert len(cached) == 2 and all(f"vars.{VARIABLE} == ''" in s["if"] for s in cached)
+
+
+def test_the_nights_job_outlasts_the_limit_of_a_target():
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/nightly.yml").read_text())["jobs"].values()
+    assert job["timeout-minutes"] >= 4 * LIMIT_MINUTES
