@@ -108,7 +108,10 @@ def command(job: dict, seconds: int) -> list[str]:
 
 
 def _theirs(job: dict, seconds: int) -> float:
-    done = subprocess.run(command(job, seconds), capture_output=True, text=True, timeout=PATIENCE_S)
+    try:
+        done = subprocess.run(command(job, seconds), capture_output=True, text=True, timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        raise EdgeferError(f"benchmark_app did not end within {PATIENCE_S} s") from None
     if done.returncode:
         last = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["it left no message"]
         raise EdgeferError(f"benchmark_app ended with code {done.returncode}: {last[0]}")

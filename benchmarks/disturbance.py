@@ -12,7 +12,8 @@ STEAL_REMARK, STEAL_BOUND = 0.02, 0.2
 DRIFT_REMARK = 0.2
 """Share by which the target's blocks of the last round are slower or faster than those of the first."""
 PI_NOW = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
-"""Bits of a Raspberry Pi's ``get_throttled`` that hold at this moment; the upper ones are of the time since boot."""
+"""Bits of a Raspberry Pi's ``get_throttled`` that hold at this moment; ``SINCE_BOOT`` further up, whether they ever did."""
+SINCE_BOOT = 16
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ def _throttling(readings: list[dict]) -> list[str]:
     events = [r["throttle_events"] for r in readings if r.get("throttle_events") is not None]
     if events and events[-1] > events[0]:
         found.append(f"throttled: the processor counted {events[-1] - events[0]} thermal events during the run")
-    bits = {bit for reading in readings for bit in pi_bits(reading.get("throttled")) if bit in PI_NOW}
+    told = [pi_bits(reading.get("throttled")) for reading in readings]
+    bits = {bit for each in told for bit in each if bit in PI_NOW}
+    bits |= {bit - SINCE_BOOT for bit in (told[-1] - told[0] if told else ()) if bit - SINCE_BOOT in PI_NOW}
     if bits:
         found.append(f"throttled: the board reports {', '.join(PI_NOW[bit] for bit in sorted(bits))}")
     return found

@@ -3,6 +3,7 @@
 A device gets this module too: it imports the standard library only.
 """
 
+import hashlib
 import os
 import platform
 import shutil
@@ -59,7 +60,7 @@ def climate() -> dict:
     """What may change while a run lasts, of the machine that asks; None or empty where it does not tell.
 
     Returns:
-        temperature_c: {zone: °C}; mhz: mean over the cores; throttle_events: thermal events that the processor counted since
+        temperature_c: {zone: °C}; mhz: of the first core; throttle_events: thermal events that the processor counted since
         boot; throttled: a Raspberry Pi's word; ticks: {total, steal} of processor time since boot, in clock ticks.
     """
     events = [_read(path) for path in Path("/sys/devices/system/cpu").glob("cpu*/thermal_throttle/*_throttle_count")]
@@ -104,6 +105,15 @@ def packages() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def runtime_sha256() -> str:
+    """Hex SHA-256 of the code that is timed, edgefer's and the worker's: other code may be slower with the same artifact."""
+    edgefer = Path(__file__).parents[1] / "runtime" / "edgefer"
+    digest = hashlib.sha256()
+    for path in [*sorted(edgefer.rglob("*.py")), Path(__file__).with_name("worker.py")]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def git(folder: Path) -> dict | None:

@@ -19,6 +19,8 @@ def problems(name: str, precision: str, threads: int, details: dict) -> list[str
         details: of the loaded engine, see ``edgefer.engines.Engine.details``.
     """
     found = [f"{name}: {problem}" for problem in _layer_problems(precision, details.get("layers") or {})]
+    if not details.get("layers") and details.get("threads"):  # the null engine, which computes nothing, has no threads
+        found.append(f"{name}: the engine's account has no layer that multiplies, so nothing tells what it executed")
     if details.get("delegate") == "none":
         found.append(f"{name}: XNNPACK is absent, LiteRT ran its plain kernels")
     if details.get("threads") not in (None, 0, threads):

@@ -26,9 +26,9 @@ def speed(blocks: dict[str, np.ndarray]) -> dict[str, Estimate | None]:
     return figures
 
 
-def cold(starts: list[dict[str, float]], seed: int = 0) -> dict[str, Estimate]:
+def cold(starts: list[dict[str, float]]) -> dict[str, Estimate]:
     """Median over process starts."""
-    return {"cold_start_ms": stats.repeats([start["total"] for start in starts], seed)}
+    return {"cold_start_ms": stats.repeats([start["total"] for start in starts])}
 
 
 def memory(runs: list[dict[str, dict[str, int]]]) -> dict[str, Estimate]:
@@ -36,7 +36,7 @@ def memory(runs: list[dict[str, dict[str, int]]]) -> dict[str, Estimate]:
     return {"peak_rss_mb": Estimate(max(run["steady"]["vm_hwm"] for run in runs) / 1e6)}
 
 
-def pipeline(runs: list[dict], seed: int = 0) -> dict[str, Estimate | None]:
+def pipeline(runs: list[dict]) -> dict[str, Estimate | None]:
     """Frames a second over the frames' own times; age and losses at a camera's pace. From ``benchmarks.whole.run``.
 
     None where no face was found in any frame: nothing then came to a label. The repeats are processes.
@@ -46,7 +46,12 @@ def pipeline(runs: list[dict], seed: int = 0) -> dict[str, Estimate | None]:
     cameras = [run["camera"] for run in runs]
     dropped = [camera["dropped"] / (camera["dropped"] + len(camera["age_s"])) for camera in cameras]
     return {
-        "pipeline_fps": stats.repeats([1e9 * len(run["ns"]) / sum(run["ns"]) for run in runs], seed),
-        "result_age_ms": stats.repeats([1000 * float(np.median(camera["age_s"])) for camera in cameras], seed),
-        "dropped_frames": stats.repeats(dropped, seed),
+        "pipeline_fps": stats.repeats([1e9 * len(run["ns"]) / sum(run["ns"]) for run in runs]),
+        "result_age_ms": stats.repeats([1000 * float(np.median(camera["age_s"])) for camera in cameras]),
+        "dropped_frames": _share(stats.repeats(dropped)),
     }
+
+
+def _share(estimate: Estimate) -> Estimate:
+    """The estimate of a fraction: its interval ends at 1."""
+    return Estimate(estimate.value, estimate.ci95 and tuple(min(1.0, end) for end in estimate.ci95))

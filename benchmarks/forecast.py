@@ -3,18 +3,23 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from benchmarks import camera, contenders, whole
+from benchmarks import agreement, camera, contenders, whole
+from benchmarks.interleave import Plan
 from benchmarks.reach import about
 from benchmarks.session import Effort
 from edgefer import engines
 from edgefer.bundle import PRECISIONS, Bundle
+from edgefer.errors import EdgeferError
+from edgefer.files import read_json
 from edgefer.targets import Target
 
 START_S, EAGER_START_S = 0.6, 6.0
 """A worker until it is ready: an engine's, and PyTorch's."""
 BUILD_S = 240.0
 """Compressing and exporting a bundle that is not there yet."""
+EMULATED_START_S, EMULATED_CROPS_S = 10.0, 90.0
 CROPS_S, READING_S = 5.0, 5.0
 """Predictions of an evaluation set through one artifact, and reading the set."""
 
@@ -38,7 +43,13 @@ class Pass:
 
 
 def passes(
-    target: Target, opened: Bundle | None, effort: Effort, every: bool, studies: tuple[str, ...], last: dict | None
+    target: Target,
+    opened: Bundle | None,
+    effort: Effort,
+    every: bool,
+    beside: bool,
+    studies: tuple[str, ...],
+    last: dict | None,
 ) -> list[Pass]:
     """The parts of a run in their order.
 
@@ -47,43 +58,46 @@ def passes(
         opened: its bundle; None where it would have to be built first.
         effort: of the run.
         every: each artifact of the bundle as well.
+        beside: the accepted baseline's artifact as well.
         studies: names of those that were asked for.
-        last: ``took_s`` of an earlier run with the same plan and contenders; None without one.
+        last: see ``last_run``.
     """
-    roles = _roles(target, opened, every)
-    eager = sum(role == contenders.EAGER for role in roles)
-    plan, starts = effort.plan, START_S * (len(roles) - eager) + EAGER_START_S * eager
-    turn = plan.block_s + plan.settle_s
+    kind = target.reach["kind"]
+    timed, here = kind != "emulated", kind == "local"
     found = [] if opened else [_pass("bundle", "compress and export: there is none yet", BUILD_S, None)]
-    found += [
-        _pass(
-            "speed",
-            f"{plan.rounds} rounds of fresh processes × {plan.blocks} blocks of {', '.join(roles)}",
-            plan.rounds * (starts + len(roles) * (plan.warm_s + plan.blocks * turn)),
-            last,
-        ),
-        _pass(
-            "memory and cold start",
-            f"{effort.memory_runs} and {effort.cold_starts} fresh processes",
-            (effort.memory_runs + effort.cold_starts) * START_S,
-            last,
-        ),
-        _pass(
-            "pipeline",
-            f"{effort.pipeline_runs} fresh processes; frame to label as fast as frames go, then {camera.FRAMES} frames at a "
-            f"camera's {camera.FPS} a second",
-            effort.pipeline_runs * (START_S + whole.LIMIT_S + camera.FRAMES / camera.FPS),
-            last,
-        ),
-        _pass("agreement", "every evaluation crop through the artifact and its fp32", READING_S + 2 * CROPS_S, last),
-    ]
-    if every:
+    if timed:
+        found.append(_speed(effort.plan, _roles(target, opened, every, beside), last))
+        starts = effort.cold_starts * (2 if beside else 1)
+        what, runs = f"{effort.memory_runs} and {starts} fresh processes", effort.memory_runs + starts
+        found.append(_pass("memory and cold start", what, runs * START_S, last))
+        found.append(_pipeline(effort, last))
+    else:
+        runs = effort.memory_runs
+        found.append(_pass("memory", f"{runs} fresh processes", runs * EMULATED_START_S, None))
+    crops = f"{agreement.CROPS_EMULATED} crops" if not timed else "every evaluation crop"
+    seconds = READING_S + 2 * (CROPS_S if timed else EMULATED_CROPS_S)
+    found.append(_pass("agreement", f"{crops} through the artifact and its fp32; golden vectors", seconds, last))
+    if every and timed:
         artifacts = len(opened.artifacts) if opened else 6
         seconds = artifacts * (START_S * (1 + effort.cold_starts) + 2 * CROPS_S)
         found.append(_pass("every engine", f"memory, cold start and agreement of {artifacts} artifacts", seconds, last))
-    if effort.sustained_s:
-        found.append(_pass("sustained", "work without a pause", effort.sustained_s + START_S, last))
-    return found + [_pass(name, STUDIES[name][0], STUDIES[name][1], last) for name in studies]
+    if effort.sustained_s and timed:
+        found.append(_pass("sustained", "work without a pause", effort.sustained_s + START_S, None))
+    return found + [_pass(name, *STUDIES[name], last) for name in studies if here]
+
+
+def _speed(plan: Plan, roles: list[str], last: dict | None) -> Pass:
+    eager = sum(role == contenders.EAGER for role in roles)
+    starts, turn = START_S * (len(roles) - eager) + EAGER_START_S * eager, plan.block_s + plan.settle_s
+    what = f"{plan.rounds} rounds of fresh processes × {plan.blocks} blocks of {', '.join(roles)}"
+    return _pass("speed", what, plan.rounds * (starts + len(roles) * (plan.warm_s + plan.blocks * turn)), last)
+
+
+def _pipeline(effort: Effort, last: dict | None) -> Pass:
+    pace = f"{camera.FRAMES} frames at a camera's {camera.FPS} a second"
+    what = f"{effort.pipeline_runs} fresh processes; frame to label as fast as frames go, then {pace}"
+    each = START_S + whole.LIMIT_S + camera.FRAMES / camera.FPS
+    return _pass("pipeline", what, effort.pipeline_runs * each, last)
 
 
 def _pass(name: str, what: str, seconds: float, last: dict | None) -> Pass:
@@ -91,22 +105,33 @@ def _pass(name: str, what: str, seconds: float, last: dict | None) -> Pass:
     return Pass(name, what, seconds if known is None else known, "estimate" if known is None else "last run")
 
 
-def _roles(target: Target, opened: Bundle | None, every: bool) -> list[str]:
+def _roles(target: Target, opened: Bundle | None, every: bool, beside: bool) -> list[str]:
     here = target.reach["kind"] == "local"
     if opened and here:
-        return list(contenders.field(opened, target, about.here(), every).jobs)
-    roles = [contenders.TARGET, *([contenders.EAGER] if here else []), contenders.ORT, contenders.SAME]
-    return roles + [f"{engine}/{precision}" for engine in engines.installed() for precision in PRECISIONS if every]
+        roles = list(contenders.field(opened, target, about.here(), every).jobs)
+    else:
+        roles = [contenders.TARGET, *([contenders.EAGER] if here else []), contenders.ORT, contenders.SAME]
+        roles += [f"{engine}/{precision}" for engine in engines.installed() for precision in PRECISIONS if every]
+    return roles + ([contenders.BASELINE] if beside else [])
 
 
-def last_run(file: Path, target: Target, effort: Effort, every: bool, read: Callable[[Path], dict]) -> dict | None:
-    """``took_s`` of the record in ``file`` where it was of the same target, plan and extent; else None."""
-    if not file.is_file():
+def readable(read: Callable[[], Any]) -> Any:
+    """What ``read`` gives; None where it is refused: the run itself would make it anew, or say why not."""
+    try:
+        return read()
+    except EdgeferError:
         return None
-    record = read(file)
-    run = record["environment"]["run"]
-    alike = (record["target"], run.get("plan"), bool(record["samples"].get("engines")))
-    return run.get("took_s") if alike == (target.name, asdict(effort.plan), every) else None
+
+
+def last_run(file: Path, target: Target, effort: Effort, every: bool, beside: bool) -> dict | None:
+    """``took_s`` of the record in ``file``, where that was a run of the same target, plan and extent; else None."""
+    record = readable(lambda: read_json(file))
+    if record is None:
+        return None
+    run, samples = record["environment"]["run"], record["samples"]
+    extent = run.get("plan"), bool(samples.get("engines")), bool(samples.get("cold_start_baseline"))
+    alike = record["target"] == target.name and extent == (asdict(effort.plan), every, beside)
+    return run.get("took_s") if alike else None
 
 
 def told(target: Target, found: list[Pass]) -> list[str]:

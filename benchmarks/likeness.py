@@ -89,10 +89,13 @@ def same_runtime(record: dict, baseline: dict) -> bool:
 
 
 def yardstick(record: dict, role: str) -> tuple | None:
-    """What a reference contender is: engine, version, precision and the hashes of its files; None where it was not measured.
+    """What a reference contender is: engine, version, precision and the hashes of its files; None where it tells nothing.
 
-    Only a reference that is the same in two records can tell how the target moved between them.
+    It does not where it was not measured, or its own blocks were too noisy. Only a reference that is the same in two records
+    can tell how the target moved between them.
     """
+    if role in (look(record, (*RUN, "doubtful_roles")) or ()):
+        return None
     details = look(record, (*RUN, "contenders", role))
     files = look(record, (*RUN, "contender_files", role)) or {}
     return None if details is None else (details, sorted(files.values()))

@@ -13,8 +13,8 @@ from pathlib import Path
 from benchmarks import benchmark_app, forecast, growth, nights, peers, reach, verdict
 from benchmarks.session import FULL, QUICK, Effort, Session
 from edgefer import bundle, targets
-from edgefer.errors import EnvironmentInvalid, Unreachable, exit_with
-from edgefer.files import read_json, write_json
+from edgefer.errors import EdgeferError, EnvironmentInvalid, Unreachable, UsageError, exit_with
+from edgefer.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "train" / "checkpoints" / "efficientface"
@@ -52,16 +52,18 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
-    target, asked = reachable_target(args), studies(args)
-    effort = replace(QUICK if args.quick else FULL, sustained_s=args.sustained)
-    if args.dry_run:
-        return forecast_only(args, target, effort, tuple(asked))
-    progress, table = reporting()
+    target, asked = named_target(args), studies(args)
     store = nights.store(args)
     if args.latest:
         print(nights.told(store.accept(target.name, args.accept)))
         return 0
-    earlier = store.earlier(target) if store else None
+    effort = replace(QUICK if args.quick else FULL, sustained_s=args.sustained)
+    if args.dry_run:
+        return forecast_only(args, target, effort, tuple(asked), store)
+    if reason := targets.unreachable_reason(target):
+        raise Unreachable(reason)
+    progress, table = reporting()
+    earlier = nights.earlier(args, store, target)
     with reach.opened(target) as device:
         opened = open_bundle(args, target)
         with progress() as say:
@@ -72,12 +74,19 @@ def main(argv: list[str] | None = None) -> int:
     table.show(record, str(files[-1]), table.console())
     if kept := nights.keep(args, store, record, opened.folder):
         print(kept)
-    if not args.compare:
-        return verdict.EXIT_CODES[record["verdict"]]
-    comparison = nights.against(store, record).to_json()
+    return verdict.EXIT_CODES[compared(record, store, files, table) if args.compare else record["verdict"]]
+
+
+def compared(record: dict, store: nights.Store, files: list[Path], table) -> str:
+    """The worse of the record's verdict and the comparison's, which is written beside it and printed."""
+    try:
+        comparison = nights.against(store, record).to_json()
+    except EdgeferError as error:  # such as the baseline of another machine: the record stands all the same
+        print(f"error: {error}", file=sys.stderr)
+        return verdict.worst(record["verdict"], "invalid")
     write(record | {"comparison": comparison}, files)
     table.show_comparison(comparison, table.console())
-    return verdict.EXIT_CODES[verdict.worst(record["verdict"], comparison["verdict"])]
+    return verdict.worst(record["verdict"], comparison["verdict"])
 
 
 def record_file(target: targets.Target) -> Path:
@@ -85,12 +94,19 @@ def record_file(target: targets.Target) -> Path:
     return ROOT / "build" / "bench" / f"{target.name}.json"
 
 
-def forecast_only(args: argparse.Namespace, target: targets.Target, effort: Effort, asked: tuple[str, ...]) -> int:
-    """Print what would be measured, and write it where ``--json`` says."""
+def forecast_only(
+    args: argparse.Namespace,
+    target: targets.Target,
+    effort: Effort,
+    asked: tuple[str, ...],
+    store: nights.Store | None,
+) -> int:
+    """Print what would be measured, and write it where ``--json`` says. No device is asked anything."""
     folder = args.bundle or ROOT / "build" / "bundles" / target.name
-    opened = bundle.load(folder) if args.bundle or (folder / bundle.MANIFEST).is_file() else None
-    last = forecast.last_run(record_file(target), target, effort, args.engines, read_json)
-    found = forecast.passes(target, opened, effort, args.engines, asked, last)
+    opened = bundle.load(folder) if args.bundle else forecast.readable(lambda: bundle.load(folder, verify=False))
+    beside = bool(store and forecast.readable(lambda: nights.earlier(args, store, target)))
+    last = forecast.last_run(record_file(target), target, effort, args.engines, beside)
+    found = forecast.passes(target, opened, effort, args.engines, beside, asked, last)
     print("\n".join(forecast.told(target, found)))
     if args.json:
         write_json(args.json, forecast.to_json(target, found))
@@ -128,17 +144,16 @@ def studies(args: argparse.Namespace) -> dict[str, Callable[[Session], dict]]:
     return {name: study for name, (study, wanted) in known.items() if wanted}
 
 
-def reachable_target(args: argparse.Namespace) -> targets.Target:
+def named_target(args: argparse.Namespace) -> targets.Target:
     """The target with the engine and precision that were asked for.
 
     Raises:
-        UsageError: no such target, or a budget of it is for no metric.
-        Unreachable: nothing can be measured on it from here.
+        UsageError: no such target, a budget of it is for no metric, or a sustained run of negative length.
     """
     target = targets.get(args.target, args.devices)
     verdict.check_budgets(target)
-    if reason := targets.unreachable_reason(target):
-        raise Unreachable(reason)
+    if args.sustained < 0:
+        raise UsageError(f"--sustained takes seconds, at least 0, not {args.sustained:g}")
     return replace(target, engine=args.engine or target.engine, precision=args.precision or target.precision)
 
 

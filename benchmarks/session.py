@@ -30,6 +30,7 @@ from benchmarks.interleave import Interleaved, Plan
 from benchmarks.stats import Estimate
 from edgefer import engines, parity
 from edgefer.bundle import Bundle
+from edgefer.errors import EdgeferError
 from edgefer.targets import Target
 
 SCHEMA = 1
@@ -84,7 +85,7 @@ class Session:
         self.details: dict[str, dict] = {}
         self.readings: list[dict] = []
         self.spoiling: list[str] = []
-        self.doubtful: set[str] = set()
+        self.doubtful: list[str] = []
         self.took_s: dict[str, float] = {}
         self.remarks: list[str] = []
         self.notes = dict(NOTES)
@@ -106,15 +107,16 @@ class Session:
             crops, paired = self.compare()
             problems = [f"parity: {p}" for p in parity.problems(paired, self.target.margin_points)]
             problems += self.golden_problems()
-        self.time_more(every, crops, studies or {})
         problems = self.fallbacks() + problems
         self.spoiling = self.disturbances(noise)
+        self.time_more(every, crops, studies or {})
         (load, *_), cores = fingerprint["load_average_at_start"] or [0], len(fingerprint["cpu"]["affinity"])
         if load > cores and self.device.timed:
             self.remarks.append(
                 f"busy: load average {load:.1f} on {cores} cores when the run began; times may be too long"
             )
-        rows = verdict.metrics(self.measured, self.target.budgets, bool(self.spoiling), self.notes, self.doubtful)
+        doubtful = [name for name, role in figures.RATIOS.items() if role in self.doubtful]
+        rows = verdict.metrics(self.measured, self.target.budgets, bool(self.spoiling), self.notes, doubtful)
         unanswered = verdict.unanswered(rows, self.device.timed)
         self.remarks += [f"{name} was not measured and nothing stands in for it" for name in unanswered]
         return {
@@ -144,7 +146,14 @@ class Session:
             return
         for name, study in studies.items():
             with self.taking(name):
-                self.samples |= study(self)
+                self.attempt(name, study)
+
+    def attempt(self, name: str, study: Callable[["Session"], dict]) -> None:
+        """A study that fails costs its own figures only, not those that the run has."""
+        try:
+            self.samples |= study(self)
+        except EdgeferError as error:
+            self.remarks.append(f"{name} was not measured: {error}")
 
     @contextmanager
     def taking(self, name: str) -> Iterator[None]:
@@ -164,10 +173,10 @@ class Session:
             spoiling.append(
                 f"noise: the target's own blocks differ by {noise:.0%}; {verdict.NOISE_BOUND:.0%} is allowed"
             )
-        for name, role in figures.RATIOS.items():
+        for role in (*figures.RATIOS.values(), contenders.BASELINE):
             if role in self.blocks and (unrest := stats.spread(self.blocks[role])) > verdict.NOISE_BOUND:
-                self.doubtful.add(name)
-                self.remarks.append(f"noise: blocks of {role} differ by {unrest:.0%}, so {name} counts for nothing")
+                self.doubtful.append(role)
+                self.remarks.append(f"noise: blocks of {role} differ by {unrest:.0%}; no ratio over it counts")
         self.remarks += [*spoiling, *found.remarks]
         self.samples["climate"] = self.readings
         return spoiling
@@ -187,7 +196,11 @@ class Session:
         if self.device.here:
             return here
         there = reach.fingerprint(self.device)
-        return {**there, "reach": self.target.reach["kind"], "git": here["git"], "workstation": here}
+        times = {
+            "time": here["time"],
+            "device_time": there["time"],
+        }  # a device's clock may be wrong, and orders nothing
+        return {**there, **times, "reach": self.target.reach["kind"], "git": here["git"], "workstation": here}
 
     def leave_times_out(self) -> None:
         """On a device whose times mean nothing: what runs there, and every time not measured."""
@@ -299,8 +312,9 @@ class Session:
     def time_pipeline(self) -> str:
         """Frame to label; says which frames and which detector."""
         if not (self.device.timed and self.device.about.opencv):
-            self.measured |= dict.fromkeys(("pipeline_fps", "result_age_ms", "dropped_frames"))
-            self.notes.setdefault("pipeline_fps", "OpenCV is not there (pip install 'edgefer[camera]')")
+            for name in ("pipeline_fps", "result_age_ms", "dropped_frames"):
+                self.measured[name] = None
+                self.notes.setdefault(name, "OpenCV is not there (pip install 'edgefer[camera]')")
             return "none: the pipeline was not measured"
         self.say(f"pipeline: {self.effort.pipeline_runs} fresh processes")
         runs = []
@@ -351,7 +365,7 @@ class Session:
                 each: agreement.probabilities(
                     contenders.artifact_job(self.bundle, engine, each, self.target.threads), file, self.device
                 ).argmax(1)
-                for each in ("fp32", precision)
+                for each in dict.fromkeys(("fp32", precision))
             }
         compared = agreement.compare(predicted["fp32"], predicted[precision], crops, self.bundle.spec)
         return *compared, predicted
@@ -413,6 +427,8 @@ class Session:
             "noise": noise,
             "noise_bound": verdict.NOISE_BOUND,
             "spoiling": self.spoiling,
+            "doubtful_roles": self.doubtful,
+            "runtime": environment.runtime_sha256(),
             "took_s": self.took_s,
             "problems": problems,
             "remarks": self.remarks,

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from benchmarks import stats
 from benchmarks.stats import Estimate
 
 SLICE_S = 1.0
@@ -39,11 +38,14 @@ def _told(climate: dict) -> dict:
 
 
 def figures(slices: list[dict]) -> dict[str, Estimate | None]:
-    """``sustained_slowdown``: latency of the last third over that of the first; None where there are too few slices."""
+    """``sustained_slowdown``: latency of the last third over that of the first; None where there are too few slices.
+
+    Without an interval: seconds that follow each other are no independent repeats.
+    """
     if len(slices) < LEAST_SLICES:
         return {"sustained_slowdown": None}
-    logs, part = np.log([piece["latency_ms"] for piece in slices]), len(slices) // PART
-    return {"sustained_slowdown": stats.quotient(logs[-part:], logs[:part])}
+    latencies, part = np.array([piece["latency_ms"] for piece in slices]), len(slices) // PART
+    return {"sustained_slowdown": Estimate(float(np.median(latencies[-part:]) / np.median(latencies[:part])))}
 
 
 def note(slices: list[dict]) -> str:

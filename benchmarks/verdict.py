@@ -25,7 +25,7 @@ class Kind:
     by_value: bool = False
     """Judged by its value, not by its interval: the parity rule bounds the uncertainty in its own way (``edgefer.parity``)."""
     stand_in: str = ""
-    """The metric that may take its place where it cannot be measured."""
+    """The metric whose own budget is judged in its place where it cannot be measured."""
 
 
 KINDS = {
@@ -152,7 +152,10 @@ def worst(*verdicts: str | None) -> str:
 
 
 def unanswered(rows: list[Metric], timed: bool = True) -> list[str]:
-    """Budgeted metrics that were not measured and that nothing stands in for; no times where those are not asked for."""
-    there = {row.name for row in rows if row.value is not None}
-    open_ = [row.name for row in rows if row.budget and row.value is None and KINDS[row.name].stand_in not in there]
+    """Budgeted metrics that were not measured and that nothing stands in for; no times where those are not asked for.
+
+    A stand-in that has no budget of its own was measured and not judged: it stands in for nothing.
+    """
+    judged = {row.name for row in rows if row.value is not None and row.budget}
+    open_ = [row.name for row in rows if row.budget and row.value is None and KINDS[row.name].stand_in not in judged]
     return [name for name in open_ if timed or not KINDS[name].timed]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import changepoints, likeness
+from benchmarks import changepoints, contenders, likeness
 from benchmarks.compare import compare
 from benchmarks.compare_accuracy import judge_drop
 from benchmarks.session import FULL
@@ -379,3 +379,12 @@ def same(found, expected, where: str = "") -> None:
             same(a, b, f"{where}[{number}]")
     else:
         assert found == (pytest.approx(expected, rel=1e-9) if isinstance(expected, float) else expected), where
+
+
+def test_a_role_whose_own_blocks_were_too_noisy_is_no_yardstick():
+    now = record(1001, night=1)
+    run = now["environment"]["run"]
+    noisy = {**now, "environment": {**now["environment"], "run": {**run, "doubtful_roles": [contenders.BASELINE]}}}
+    metrics = [row.metric for row in compare(noisy, record(1), []).rows]
+    assert "latency_vs_baseline" not in metrics
+    assert "latency_vs_baseline" in [row.metric for row in compare(now, record(1), []).rows]

@@ -13,6 +13,7 @@ from benchmarks import executed
         ("int8", {"layers": {"float32": 44, "int8": 27}}, "44 in float32, though the artifact is int8"),
         ("int8", {"layers": {"float32": 71}}, "71 in float32"),
         ("int8", {"layers": {"int8": 71}, "delegate": "none"}, "XNNPACK is absent"),
+        ("int8", {"layers": {}, "threads": 2}, "no layer that multiplies"),
         ("fp32", {"layers": {"float32": 71}, "threads": 1}, "ran on 1 threads, 2 were asked for"),
     ],
 )

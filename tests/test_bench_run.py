@@ -274,6 +274,23 @@ def test_a_dry_run_says_what_and_how_long_and_measures_nothing(place):
     assert "nothing was measured" in done.stdout and "7 rounds of fresh processes" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("target", "there", "not_there"),
+    [("rpi4", "speed", "eager_fp32"), ("rpi4-emulated", "memory", "sustained"), ("android", "pipeline", "peers")],
+)
+def test_a_dry_run_asks_no_device_anything(target, there, not_there):
+    """None of them can be reached here, and the plan has only what such a device can do."""
+    done = run("--target", target, "--dry-run", "--sustained", 30, "--peers", "--engines")
+    assert done.returncode == 0, done.stderr
+    assert there in done.stdout and not_there not in done.stdout
+
+
+def test_a_dry_run_refuses_what_the_run_would_refuse():
+    done = run("--target", "i7", "--dry-run", "--quick", "--accept", "because")
+    assert done.returncode == 2 and "--quick" in done.stderr
+    assert run("--target", "i7", "--dry-run", "--sustained", -5).returncode == 2
+
+
 def test_int8_executed_as_float_fails_whatever_it_measures(place):
     tiny_bundle(place / "float", damage=0.001, integer=False)
     done = run_without_torch(place, "--devices", devices(place / "none.yaml"), "--bundle", place / "float")

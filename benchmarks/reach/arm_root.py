@@ -26,6 +26,8 @@ PLATFORMS = tuple(f"manylinux_2_{minor}_aarch64" for minor in (36, 35, 34, 31, 2
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
 CORES = 4
+PATIENCE_S = 600
+"""Longest that one of the tools may take: a slow line brings 70 MB in it."""
 CPUS = {
     "cortex-a72": ("Cortex-A72 (Raspberry Pi 4), emulated", "0xd08", "fp asimd evtstrm crc32 cpuid"),
     "cortex-a76": (
@@ -147,7 +149,10 @@ def _link_root(folder: Path, cpu: str) -> None:
 
 
 def _run(*command: str, **how) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, **how)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, **how)
+    except subprocess.TimeoutExpired:
+        raise EnvironmentInvalid(f"making the arm64 root failed: {command[0]} took over {PATIENCE_S} s") from None
     if done.returncode:
         *_, last = done.stderr.strip().splitlines() or ["it left no message"]
         raise EnvironmentInvalid(f"making the arm64 root failed: {command[0]} ended with {done.returncode}: {last}")
