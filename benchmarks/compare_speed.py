@@ -127,7 +127,7 @@ def _cold_start(record: dict, baseline: dict) -> Row:
     note = "the baseline's own artifact, started in turns with today's"
     if not likeness.same_runtime(record, baseline):
         apart = _absolute(name, record, baseline).ratio
-        note += f"; blind to our own code, which has changed and starts both; two nights, for information: ×{apart:.2f}"
+        note += f"; blind to our own code, which starts both and may have changed; two nights, for information: ×{apart:.2f}"
     return rows.row(name, "ms", stats.repeats(now), stats.repeats(before), ratio, rows.judge(name, ratio, record), note)
 
 
