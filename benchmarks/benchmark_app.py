@@ -21,7 +21,9 @@ REPEATS, SECONDS = 7, 2
 QUICK_REPEATS, QUICK_SECONDS = 3, 1
 WARM_S = 0.3
 PATIENCE_S = 120
-MEDIAN = re.compile(r"Median:\s+([0-9.]+)\s*ms")
+MEDIAN = re.compile(r"Median:\s+([0-9.]+)\s*(ms|us)")
+UNIT_MS = {"ms": 1.0, "us": 1e-3}
+"""It changes to microseconds where the average is below a millisecond."""
 
 
 def study(session) -> dict:
@@ -87,7 +89,7 @@ def median_ms(printed: str) -> float:
         raise EdgeferError(
             f"benchmark_app printed no median latency, but: {last}; its output may have changed, see MEDIAN"
         )
-    return float(found[1])
+    return float(found[1]) * UNIT_MS[found[2]]
 
 
 def command(job: dict, seconds: int) -> list[str]:

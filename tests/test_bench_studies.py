@@ -224,6 +224,8 @@ RECORDED = """[Step 11/11] Dumping statistics report
 
 def test_the_median_is_read_from_what_benchmark_app_prints():
     assert benchmark_app.median_ms(RECORDED) == 13.28
+    in_microseconds = RECORDED.replace("13.28 ms", "660.12 us")
+    assert benchmark_app.median_ms(in_microseconds) == pytest.approx(0.66012)
     with pytest.raises(EdgeferError, match="no median latency"):
         benchmark_app.median_ms("[ ERROR ] Model file /nowhere.xml cannot be opened!")
 
