@@ -57,10 +57,10 @@ def test_regions_lie_on_their_landmarks(shipped):
 
 
 def test_a_random_square_hides_a_quarter_somewhere_else_in_each_face(shipped):
-    boxes = robustness.boxes("random square", shipped[1], 200)
+    boxes, side = robustness.boxes("random square", shipped[1], 200), shipped[1].input_size
     assert boxes.min() >= 0
-    assert boxes.max() <= 64
-    assert np.array_equal(boxes[:, 2:] - boxes[:, :2], np.full((200, 2), 32))
+    assert boxes.max() <= side
+    assert np.array_equal(boxes[:, 2:] - boxes[:, :2], np.full((200, 2), side // 2))
     assert len(np.unique(boxes[:, :2], axis=0)) > 150
     assert np.array_equal(boxes, robustness.boxes("random square", shipped[1], 200))
     assert not np.array_equal(boxes, robustness.boxes("random square", shipped[1], 200, seed=1))
