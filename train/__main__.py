@@ -88,7 +88,7 @@ def _judged(
     out: Path, chosen: recipe.Recipe, faces: Faces, seed: int, teacher: ldg.LabelDistributionGenerator, origin: dict
 ) -> views.Judged:
     """Where the LDG's answers are kept: beside the run, for all runs that ask the same of it."""
-    # All faces, not only those that are judged: a view draws them in chunks, so the last real ones' crops depend on what follows.
+    # All faces, not only those that are judged: a view draws them in chunks, so the last real crops depend on what follows.
     images, precision = faces.train_faces.images, "bf16" if chosen.ldg_bf16 else "fp32"
     asked = [generator["weights_sha256"] for generator in origin["ldg"]] + [precision]
     key = views.key(images, chosen.augmentation, chosen.input_size, seed, asked)
