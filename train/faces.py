@@ -160,10 +160,11 @@ def action_unit_graph(faces: Faces, source: str | None) -> au_graph.Graph | None
         if source:
             raise UsageError("--au needs a recipe with au_factor above 0")
         return None
-    if source is None and recipe.data != "synthetic":
+    known = source in (None, "synthetic")
+    if known and recipe.data != "synthetic":
         raise UsageError(
             "a recipe with au_factor needs --au, the Action Units of the faces, unless its data are synthetic"
         )
-    names, vectors = action_units.read(source) if source else synthetic.action_units(faces.train_faces.names)
+    names, vectors = synthetic.action_units(faces.train_faces.names) if known else action_units.read(source)
     options = au_graph.Options(recipe.au_neighbours, recipe.au_sigma, recipe.au_factor)
     return au_graph.build(action_units.matched(names, vectors, faces.train_faces.names), options)
