@@ -48,10 +48,12 @@ def nncf_quantize(model, crops: np.ndarray, plan: Plan, input_name: str):
         input_name: name of the model's input.
     """
     import nncf
+    from nncf.quantization.advanced_parameters import QuantizationParameters
 
     advanced = nncf.AdvancedQuantizationParameters(
         overflow_fix=nncf.OverflowFix.ENABLE if plan.overflow_fix else nncf.OverflowFix.DISABLE,
         smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(*((0.95, 0.95) if plan.smooth_quant else (-1, -1))),
+        activations_quantization_params=QuantizationParameters(per_channel=False),
     )
     return nncf.quantize(
         model,
@@ -74,7 +76,38 @@ def litert_quantize(source: Path, crops: np.ndarray, destination: Path) -> None:
     (input_name,) = names["inputs"]
     quantizer = _litert_quantizer(source)
     ranges = [quantizer.calibrate({signature: [{input_name: crop[None]}]}, num_threads=1) for crop in crops]
-    quantizer.quantize(_typical_ranges(ranges)).export_model(str(destination), overwrite=True)
+    typical = _typical_ranges(ranges)
+    _share_ranges(typical, litert_moves(source))
+    quantizer.quantize(typical).export_model(str(destination), overwrite=True)
+
+
+MOVES = {"CONCATENATION", "SLICE", "STRIDED_SLICE", "RESHAPE", "TRANSPOSE", "SPLIT"}
+"""Operations of LiteRT that only move values."""
+
+
+def litert_moves(source: Path) -> list[set[str]]:
+    """Groups of a .tflite file's tensors whose values are only moved from one to another."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    model = Interpreter(str(source))
+    names = {tensor["index"]: tensor["name"] for tensor in model.get_tensor_details()}
+    groups: list[set[str]] = []
+    for operation in model._get_ops_details():  # the package has no public way to list them
+        if operation["op_name"] in MOVES:
+            touched = {names[i] for i in (*operation["inputs"], *operation["outputs"]) if i in names}
+            met = [group for group in groups if group & touched]
+            groups = [group for group in groups if not group & touched] + [touched.union(*met)]
+    return groups
+
+
+def _share_ranges(ranges: dict, groups: list[set[str]]) -> None:
+    """One range for tensors between which values are only moved; otherwise every piece of a concatenation is rescaled."""
+    for group in groups:
+        members = [ranges[name] for name in group if "min" in ranges.get(name, {})]
+        if members:
+            low, high = min(m["min"].min() for m in members), max(m["max"].max() for m in members)
+            for member in members:
+                member["min"], member["max"] = np.full_like(member["min"], low), np.full_like(member["max"], high)
 
 
 def _litert_quantizer(source: Path):

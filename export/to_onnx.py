@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from compress.quantize import Plan, nncf_quantize
+from export.onnx_moves import sink_dequantize
 
 ENGINE, FORMAT = "onnxruntime", "onnx"
 FP32, INT8 = "fp32.onnx", "int8.onnx"
@@ -33,5 +34,6 @@ def write_int8(crops: np.ndarray, plan: Plan, folder: Path) -> list[str]:
     """Quantise the fp32 file in ``folder``; returns the files' names."""
     model = onnx.load(folder / FP32)
     quantized = nncf_quantize(model, crops, plan, model.graph.input[0].name)
+    sink_dequantize(quantized)
     (folder / INT8).write_bytes(quantized.SerializeToString(deterministic=True))
     return [INT8]

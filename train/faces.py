@@ -13,7 +13,7 @@ from edgefer.align import to_channels
 from edgefer.errors import UsageError
 from edgefer.spec import FERPLUS_LABELS
 from train import au_graph
-from train.data import FaceSet, action_units, balance, crops_of, datasets, ferplus, synthetic
+from train.data import FaceSet, action_units, balance, crops_of, datasets, drawn, ferplus, synthetic
 from train.recipe import Recipe
 
 VALIDATION = ("holdout", "valid")
@@ -165,6 +165,6 @@ def action_unit_graph(faces: Faces, source: str | None) -> au_graph.Graph | None
         raise UsageError(
             "a recipe with au_factor needs --au, the Action Units of the faces, unless its data are synthetic"
         )
-    names, vectors = synthetic.action_units(faces.train_faces.names) if known else action_units.read(source)
+    names, vectors = drawn.action_units() if known else action_units.read(source)
     options = au_graph.Options(recipe.au_neighbours, recipe.au_sigma, recipe.au_factor)
     return au_graph.build(action_units.matched(names, vectors, faces.train_faces.names), options)

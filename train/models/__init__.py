@@ -3,6 +3,7 @@
 from torch import nn
 
 from edgefer.errors import unknown
+from train.models import resized
 from train.models.baselines import MobileNetV2, ResNet18, ResNet50, ShuffleNetV2
 from train.models.csgresnet import CSGResNet18, CSGResNet34
 from train.models.efficientface import EfficientFace
@@ -28,13 +29,23 @@ SYSTEMS: dict[str, type[nn.Module]] = {
 def build(system: str, num_classes: int, channels: int, options: dict | None = None) -> nn.Module:
     """An untrained network.
 
+    Args:
+        system: name in ``SYSTEMS``.
+        num_classes: of the logits.
+        channels: of the input.
+        options: the network's own, and "resized": layers whose sizes pruning changed.
+
     Raises:
         UsageError: no such system.
         ValueError, TypeError: options the network does not take.
     """
     if system not in SYSTEMS:
         raise unknown("system", system, SYSTEMS, "train/models/")
-    return SYSTEMS[system](num_classes=num_classes, channels=channels, **(options or {}))
+    own = dict(options or {})
+    other = own.pop(resized.OPTION, {})
+    network = SYSTEMS[system](num_classes=num_classes, channels=channels, **own)
+    resized.resize(network, other)
+    return network
 
 
 def paper_network(system: str, num_classes: int = 7) -> nn.Module:

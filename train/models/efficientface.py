@@ -13,9 +13,14 @@ Shapes for an input of side S (paper: 224), batch B:
     logits   B, num_classes
 """
 
+import copy
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torchvision.models.shufflenetv2 import InvertedResidual
+
+from train.models.unshuffled import UnshuffledStage, reordered, reordered_input
 
 MODULATORS = ("add", "multiply")
 
@@ -99,6 +104,7 @@ class EfficientFace(nn.Module):
         local: with the local-feature extractor (Table 1).
         modulator: "add", "multiply", or None for none (Table 1).
         stem_stride: of the first convolution; 2 as in the paper, 1 to see a small face at twice its size.
+        bypassed: stage → units of stride 1 (1 is the first) whose branch was pruned away: they only shuffle.
     """
 
     PAPER = "001"
@@ -112,6 +118,7 @@ class EfficientFace(nn.Module):
         local: bool = True,
         modulator: str | None = "add",
         stem_stride: int = 2,
+        bypassed: dict[str, Sequence[int]] | None = None,
     ):
         super().__init__()
         self.conv1 = _conv_bn_relu(channels, 29, 3, stride=stem_stride)
@@ -123,6 +130,25 @@ class EfficientFace(nn.Module):
         self.local = LocalFeatureExtractor(29, 116) if local else None
         self.modulator = Modulator(116, modulator) if modulator else nn.Identity()
         self.fc = nn.Linear(1024, num_classes)
+        for stage, units in (bypassed or {}).items():
+            for unit in units:
+                self.bypass(stage, unit)
+
+    def bypass(self, stage: str, unit: int) -> None:
+        """Take the branch of a unit of stride 1 away.
+
+        Raises:
+            ValueError: no such unit; or one of stage 2 beside local features, which could then not be put into one order.
+        """
+        stages = ("stage3", "stage4") if self.local is not None else ("stage2", "stage3", "stage4")
+        if stage not in stages or not 1 <= unit < len(getattr(self, stage)):
+            raise ValueError(f"there is no unit {unit} of stride 1 to bypass in {stage!r} (of {', '.join(stages)})")
+        units = getattr(self, stage)
+        units[unit].branch2 = nn.Identity()
+
+    def folded(self) -> nn.Module:
+        """The same function in evaluation mode without channel shuffles; see ``UnshuffledEfficientFace``."""
+        return UnshuffledEfficientFace(self).eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, S, S) float, normalised, S ≥ 32 → (B, num_classes) logits."""
@@ -132,6 +158,61 @@ class EfficientFace(nn.Module):
             x = x + self.local(stem)  # Equation 3
         x = self.conv5(self.stage4(self.stage3(x)))
         return self.fc(x.mean([2, 3]))
+
+
+class UnshuffledEfficientFace(nn.Module):
+    """A trained ``EfficientFace`` whose channel shuffles are folded into the weights of the layers around them.
+
+    The local features are added to stage 2's channels, so both must stand in one order. A quarter's first convolution makes
+    four channels of each of the stem's; here the stem's output is repeated four times instead, which puts them into four
+    blocks, and stage 2's channels into the same ones. An engine runs that as a plain depthwise convolution.
+    """
+
+    def __init__(self, trained: EfficientFace):
+        super().__init__()
+        network = copy.deepcopy(trained)
+        self.conv1, self.maxpool, self.conv5, self.fc = network.conv1, network.maxpool, network.conv5, network.fc
+        self.modulator, self.local = network.modulator, network.local
+        stem = list(range(self.conv1[0].out_channels))
+        if self.local is not None:
+            stem = _by_block(UnshuffledStage(network.stage2, stem))
+            for layer in self.conv1[:2]:
+                reordered(layer, stem)
+        rank = {channel: i for i, channel in enumerate(stem)}
+        self.stage2 = UnshuffledStage(network.stage2, stem, lambda channel, _lives: (channel % 4, rank[channel // 4]))
+        order = self.stage2.leaving
+        if self.local is not None:
+            self._reorder_local(stem, order)
+        if not isinstance(self.modulator, nn.Identity):
+            reordered_input(self.modulator.channel[1], order)
+            reordered(self.modulator.channel[-1], order)
+            reordered_input(self.modulator.spatial[0], order)
+        self.stage3 = UnshuffledStage(network.stage3, order)
+        self.stage4 = UnshuffledStage(network.stage4, self.stage3.leaving)
+        reordered_input(self.conv5[0], self.stage4.leaving)
+
+    def _reorder_local(self, stem: list[int], order: list[int]) -> None:
+        assert [channel // 4 for channel in order] == stem * 4, (
+            "stage 2's channels lie in four blocks of the stem's order"
+        )
+        for quarter in self.local.quarters:
+            for layer in (*quarter[:2], *quarter[3:5]):
+                reordered(layer, order)
+            quarter[0].in_channels = quarter[0].groups = len(order)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As ``EfficientFace.forward``."""
+        stem = self.maxpool(self.conv1(x))
+        x = self.modulator(self.stage2(stem))
+        if self.local is not None:
+            x = x + self.local(torch.cat([stem] * 4, dim=1))
+        x = self.conv5(self.stage4(self.stage3(x)))
+        return self.fc(x.mean([2, 3]))
+
+
+def _by_block(stage: UnshuffledStage) -> list[int]:
+    """The stem's channels in the order in which their first channels (4g) lie at the stage's end."""
+    return [channel // 4 for channel in stage.leaving if channel % 4 == 0]
 
 
 def _conv_bn_relu(inp: int, out: int, kernel: int, stride: int = 1) -> nn.Sequential:
