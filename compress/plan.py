@@ -52,7 +52,7 @@ def choose(
     for plan in remedies(vnni):
         say(f"quantising: {plan.name}")
         quantized = nncf_quantize(model.clone(), calibration.crops, plan, model.inputs[0].any_name)
-        predicted = _predict(quantized, calibration.tuning)
+        predicted = predict(quantized, calibration.tuning)
         result = parity.paired(reference, predicted, calibration.tuning_labels, spec.labels)
         trials.append(Trial(plan, result, tuple(parity.problems(result, margin_points))))
         if not trials[-1].problems:
@@ -64,7 +64,8 @@ def _badness(trial: Trial) -> tuple[float, float]:
     return trial.paired.drop_points or 0.0, trial.paired.flip_rate
 
 
-def _predict(model, crops: np.ndarray) -> np.ndarray:
+def predict(model, crops: np.ndarray) -> np.ndarray:
+    """Labels (N,) that an OpenVINO model gives to uint8 crops (N, S, S, C), computed in fp32 where it is not quantised."""
     import openvino
 
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}

@@ -6,18 +6,24 @@ the local features, the channels inside a branch, and those of conv5. Other netw
 the ties between layers by itself. What remains has to learn again: ``python -m compress.prune`` fine-tunes it.
 """
 
+import argparse
 import copy
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgefer.errors import UsageError
+from compress import calibration, finetune
+from edgefer import parity
+from edgefer.errors import PASS, UsageError, exit_with
+from edgefer.files import new_folder
 from edgefer.spec import ModelSpec
-from train import graph, models
+from train import checkpoint, graph, models, recipe
 from train.models import resized
 from train.models.baselines import ShuffleNetV2
 from train.models.efficientface import EfficientFace
@@ -177,3 +183,44 @@ def _by_torch_pruning(network: nn.Module, spec: ModelSpec, width: float) -> nn.M
     if not same or not resized.differing(small, network):
         raise UsageError(f"Torch-Pruning cannot narrow {spec.system}; take a smaller input size or another precision")
     return small
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m compress.prune", description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--checkpoint", required=True, type=Path, metavar="DIR", help="a trained checkpoint")
+    add("--blocks", type=int, default=0, metavar="N", help="blocks that leave, the least missed first (efficientface)")
+    add("--width", type=float, default=1.0, metavar="SHARE", help="of the channels that stay, 0 to 1 (default 1)")
+    add("--recipe", help=f"fine-tune by this recipe afterwards: one of {', '.join(recipe.names())}")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of that recipe")
+    add("--data", help="folder or zip with FER+, or 'synthetic' (default: EDGEFER_DATA, else synthetic faces)")
+    add("--out", required=True, type=Path, metavar="DIR", help="folder of the pruned checkpoint, and of its training")
+    args = parser.parse_args()
+    network, spec = checkpoint.load(args.checkpoint)
+    faces = calibration.collect(spec, args.data)
+    small, smaller = pruned(network, spec, faces.crops, args.blocks, args.width)
+    start = args.out / "pruned" if args.recipe else args.out
+    with new_folder(start) as folder:
+        checkpoint.save(folder, small, smaller)
+    before, after = (sum(p.numel() for p in each.parameters()) for each in (network, small))
+    print(f"{start}: {after:,} of {before:,} parameters")
+    told(start, network, spec, faces)
+    if args.recipe:
+        told(finetune.run(start, args.out, args.recipe, args.data, overrides=args.set), network, spec, faces)
+    return PASS
+
+
+def told(folder: Path, network: nn.Module, spec: ModelSpec, faces: calibration.Calibration) -> None:
+    """Print what a smaller checkpoint does on the tuning crops beside the network it comes from."""
+    small, smaller = checkpoint.load(folder)
+    before, after = (graph.probabilities(n, s, faces.tuning).argmax(1) for n, s in ((network, spec), (small, smaller)))
+    result = parity.paired(before, after, faces.tuning_labels, spec.labels)
+    accuracy = ""
+    if result.drop_points is not None:
+        (low, high), reached = result.drop_ci95, result.accuracy_candidate
+        accuracy = f"accuracy {reached:.2%}, drop {result.drop_points:+.2f} points [{low:+.2f}, {high:+.2f}], "
+    print(f"{folder}: {accuracy}{result.flip_rate:.2%} of {result.n} labels differ ({faces.source})")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_with(main))
