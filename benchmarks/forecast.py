@@ -24,7 +24,7 @@ CROPS_S, READING_S = 5.0, 5.0
 """Predictions of an evaluation set through one artifact, and reading the set."""
 
 STUDIES = {
-    "peers": ("what people deploy, in turns with the target, and the machine's peak", 300.0),
+    "peers": ("what people deploy, in turns with the target, and the machine's peak", 480.0),
     "benchmark_app": ("OpenVINO's own benchmark_app in turns with us, on the same file", 60.0),
     "growth": ("input sizes, faces in a frame, threads and batches, exported where there is no file yet", 420.0),
 }
