@@ -5,10 +5,13 @@ code. What only the work needs is imported there, so that declaring costs nothin
 """
 
 import importlib
+import os
 import sys
 from types import ModuleType
 
 NAMES = ("run",)
+JOURNAL_PREFIX = "<6>"
+"""How a line for the journal says that it is information (sd-daemon(3)); a line without it is one too."""
 
 
 def modules() -> list[ModuleType]:
@@ -17,5 +20,6 @@ def modules() -> list[ModuleType]:
 
 
 def note(text: str) -> None:
-    """Say something to the person, away from the lines that machines read."""
-    print(text, file=sys.stderr, flush=True)
+    """Say something to the person, or to the journal, away from the lines that machines read."""
+    prefix = JOURNAL_PREFIX if os.environ.get("JOURNAL_STREAM") else ""
+    print(f"{prefix}{text}", file=sys.stderr, flush=True)

@@ -2,162 +2,149 @@
 
 import argparse
 import contextlib
-import json
-import os
-import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple, TextIO
+import re
 
 from edgefer import bundle, detectors, engines
-from edgefer.classifier import Classifier
 from edgefer.commands import note
-from edgefer.errors import PASS, EnvironmentInvalid, InputRejected, UsageError
-from edgefer.files import new_text
-from edgefer.loop import SMOOTHING, FrameLoop
-from edgefer.sources import Source, open_source
+from edgefer.errors import PASS, InputRejected, UsageError
+from edgefer.loop import DETECT_EVERY_LIVE, SMOOTHING
 
 
 def add(commands) -> None:
-    help_ = "find the faces in a video, an image or a folder of images; write one JSON object a frame"
+    help_ = "find the faces in a camera's picture, a stream, a video or images; write one JSON object a frame"
     command = commands.add_parser("run", help=help_, description=f"{help_[0].upper()}{help_[1:]}.")
-    command.set_defaults(work=_run)
-    _add_options(command.add_argument)
+    command.set_defaults(work=work)
+    _add_models(command.add_argument)
+    _add_source(command.add_argument_group("source").add_argument)
+    _add_outputs(command.add_argument_group("outputs").add_argument)
 
 
-def _add_options(add) -> None:
+def _add_models(add) -> None:
     real = [name for name, row in engines.ENGINES.items() if row.packages]
     add("--bundle", required=True, metavar="DIR", help="the bundle to run")
-    add("--source", required=True, metavar="FILE|DIR", help="a video, an image, or a folder of independent images")
     add("--engine", help=f"{', '.join(real)} (default: the bundle's, or the first installed)")
     add("--precision", help=f"{' or '.join(bundle.PRECISIONS)} (default: the bundle's)")
     add("--threads", type=int, metavar="N", help="threads of the engine (default: the bundle's)")
     told = "; ".join(f"{name}: {what}" for name, what in detectors.NAMES.items())
     add("--detector", help=f"{told} (default: yunet where its file is known, else haar)")
     add("--yunet", metavar="FILE", help=f"YuNet's ONNX file (default: the environment variable {detectors.VARIABLE})")
-    add("--jsonl", metavar="FILE", help="write the lines to FILE, whole or not at all (default: standard output)")
-    every = "in a video, look for faces in every N-th frame only (default %(default)s)"
-    add("--detect-every", type=int, default=1, metavar="N", help=every)
-    smooth = "in a video, time constant of the smoothing of probabilities, 0 for none (default %(default)s)"
+    every = f"look for faces in every N-th frame and follow them in between (default: 1, live {DETECT_EVERY_LIVE})"
+    add("--detect-every", type=int, metavar="N", help=every)
+    smooth = "time constant of the smoothing of probabilities over time, 0 for none (default %(default)s)"
     add("--smooth", type=float, default=SMOOTHING, metavar="SECONDS", help=smooth)
 
 
-def _run(args: argparse.Namespace) -> int:
+def _add_source(add) -> None:
+    from edgefer.sources.pixels import FORMATS
+
+    what = (
+        "a video, an image, a folder of independent images; a camera's number or path, a stream (rtsp://, http://); "
+        "- for raw frames on standard input"
+    )
+    add("--source", required=True, metavar="S", help=what)
+    add("--size", metavar="WxH", help="width and height: asked of a camera; of raw frames, what they have")
+    add("--rate", type=float, metavar="FPS", help="frames a second: asked of a camera; of raw frames, taken at")
+    pixels = f"form of raw frames: {', '.join(FORMATS)} (default: what a YUV4MPEG2 header says)"
+    add("--pixels", metavar="FORM", help=pixels)
+    add("--live", action="store_true", help="raw frames come from a camera: drop those that come too fast")
+    add("--wait", action="store_true", help="wait for a camera or stream that is not there yet, however long")
+
+
+def _add_outputs(add) -> None:
+    jsonl = "write the lines to FILE: whole or not at all, of a live source as they come (default: standard output)"
+    add("--jsonl", metavar="FILE", help=jsonl)
+    add("--video", metavar="FILE", help="write an annotated video (.mp4, .avi, .mkv)")
+    add("--window", action="store_true", help="show annotated frames; q ends")
+    add("--http", type=int, metavar="PORT", help="show annotated frames at http://127.0.0.1:PORT/ (0: any port)")
+    add("--health", metavar="FILE", help="keep a JSON file with the state of the run, renewed every second")
+
+
+def work(args: argparse.Namespace) -> int:
+    from edgefer.signals import terminable
+
     _check_numbers(args)
-    opened = bundle.load(args.bundle)
-    choice = _choice(args, opened)
-    source = open_source(args.source)
-    detector = _detector(args, opened)
-    classifier = Classifier(opened, choice.engine, choice.precision, choice.threads)
-    note(f"{opened.name}: {choice.engine} {choice.precision}, {choice.threads} threads; faces by {detector.name}")
-    loop = FrameLoop(detector, classifier, source.moving, args.smooth, args.detect_every)
-    with _output(args.jsonl) as file:
-        counts = _work(source, loop, file)
+    with terminable():
+        counts = _run(args)
     note(counts.told())
     if counts.stopped:
         raise KeyboardInterrupt
-    if counts.frames == counts.unusable:
+    if counts.full:
+        raise counts.full
+    if counts.frames == counts.unusable and not counts.terminated:
         raise InputRejected(f"none of the {counts.frames} frames of {args.source} could be used")
     return PASS
+
+
+def _run(args: argparse.Namespace):
+    from edgefer import api
+    from edgefer.service.heartbeat import Heartbeat
+    from edgefer.sources import Options, open_source
+    from edgefer.working import work
+
+    choices = (args.engine, args.precision, args.threads, args.detector, args.yunet)
+    recogniser = api.Recogniser(args.bundle, *choices, note)
+    beating: list[Heartbeat] = []
+    told = {"size": _size(args.size), "rate": args.rate, "pixels": args.pixels, "live": args.live, "wait": args.wait}
+    options = Options(**told, waiting=lambda: [heart.waiting() for heart in beating], note=note)
+    with contextlib.ExitStack() as stack:
+        source = open_source(args.source, options)
+        stack.callback(source.close)
+        loop = recogniser.loop(source, args.smooth, args.detect_every)
+        note(_told(recogniser))
+        outputs = _outputs(args, source, stack)
+        heart = Heartbeat(source.name, args.health, note)
+        beating.append(heart)
+        heart.ready()
+        return work(source, loop, outputs, heart, note)
+
+
+def _told(recogniser) -> str:
+    engine, precision, threads = recogniser.choice
+    return f"{recogniser.bundle.name}: {engine} {precision}, {threads} threads; faces by {recogniser.detector.name}"
+
+
+def _outputs(args: argparse.Namespace, source, stack: contextlib.ExitStack) -> list:
+    """What was asked for, open; each is closed when the run is over, whatever ends it."""
+    from edgefer.outputs import lines
+
+    found = [stack.enter_context(lines.opened(args.jsonl, source.live, note))]
+    if args.video:
+        from edgefer.outputs.video import VideoFile
+
+        found.append(VideoFile(args.video, source.rate, source.live))
+        stack.callback(found[-1].close)
+    if args.http is not None:
+        from edgefer.outputs.http import HttpStream
+
+        found.append(HttpStream(args.http))
+        stack.callback(found[-1].close)
+        note(f"annotated frames are at {found[-1].address}")
+    if args.window:
+        from edgefer.outputs.window import Window
+
+        found.append(Window())
+        stack.callback(found[-1].close)
+    return found
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """``640x480`` → (640, 480)."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text)
+    if not found:
+        raise UsageError(f"--size must be like 640x480, not {text}")
+    return int(found[1]), int(found[2])
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
     if args.threads is not None and args.threads < 1:
         raise UsageError(f"--threads must be at least 1, not {args.threads}")
-    if args.detect_every < 1:
+    if args.detect_every is not None and args.detect_every < 1:
         raise UsageError(f"--detect-every must be at least 1, not {args.detect_every}")
     if not 0 <= args.smooth < float("inf"):
         raise UsageError(f"--smooth must be a number of seconds, 0 or more, not {args.smooth}")
-
-
-class _Choice(NamedTuple):
-    engine: str
-    precision: str
-    threads: int
-
-
-def _choice(args: argparse.Namespace, opened: bundle.Bundle) -> _Choice:
-    """What the user names, else the bundle's defaults; an engine nobody named may be replaced by one that is installed."""
-    precision = args.precision or opened.defaults.get("precision", bundle.PRECISIONS[0])
-    engine = args.engine or _default_engine(opened, precision)
-    engines.row_of(engine)
-    return _Choice(engine, precision, args.threads or opened.defaults.get("threads", 1))
-
-
-def _default_engine(opened: bundle.Bundle, precision: str) -> str:
-    there, preferred = engines.installed(), opened.defaults.get("engine")
-    if preferred in there:
-        return preferred
-    has = {artifact.engine for artifact in opened.artifacts if artifact.precision == precision}
-    usable = [name for name in there if name in has]
-    if not usable:
-        wanted = preferred or next((name for name in engines.ENGINES if name in has), "litert")
-        raise EnvironmentInvalid(f"no engine for this bundle is installed here; run: pip install 'edgefer[{wanted}]'")
-    if preferred:
-        note(f"engine '{preferred}' of the bundle is not installed here, using '{usable[0]}'")
-    return usable[0]
-
-
-def _detector(args: argparse.Namespace, opened: bundle.Bundle) -> detectors.Detector:
-    if args.yunet and args.detector not in (None, "yunet"):
-        raise UsageError(f"--yunet names YuNet's file but --detector is '{args.detector}'; leave one out")
-    yunet = args.yunet or os.environ.get(detectors.VARIABLE)
-    name = args.detector or ("yunet" if yunet else "haar")
-    if not (args.detector or yunet):
-        note(f"finding faces by Haar cascade: no YuNet file is configured (--yunet or {detectors.VARIABLE})")
-    detector = detectors.load(name, yunet)
-    framings = opened.spec.alignment.boxes
-    if name == "haar" and name not in framings:
-        raise InputRejected(
-            f"the model of bundle {opened.folder} has no framing for Haar's boxes "
-            f"(it has {', '.join(sorted(framings)) or 'none'}); use --detector yunet"
-        )
-    return detector
-
-
-@contextlib.contextmanager
-def _output(path: str | None) -> Iterator[TextIO]:
-    if path is None:
-        yield sys.stdout
-        return
-    with new_text(Path(path)) as file:
-        yield file
-
-
-@dataclass
-class _Counts:
-    """What a run did, for its last line."""
-
-    frames: int = 0
-    faces: int = 0
-    dropped: int = 0
-    unusable: int = 0
-    seconds: float = 0.0
-    stopped: bool = False
-
-    def add(self, line: dict) -> None:
-        self.frames += 1
-        self.faces += len(line["faces"])
-        self.dropped += line["dropped"]
-        self.unusable += "error" in line
-
-    def told(self) -> str:
-        rate = self.frames / self.seconds if self.seconds else 0.0
-        text = f"{self.frames} frames, {self.faces} faces, {rate:.1f} frames/s, {self.dropped} dropped"
-        return text + (f", {self.unusable} that could not be used" if self.unusable else "")
-
-
-def _work(source: Source, loop: FrameLoop, file: TextIO) -> _Counts:
-    """Write one line a frame. Ctrl-C ends it between two lines, so what was written stays good."""
-    counts, begin = _Counts(), time.perf_counter()
-    try:
-        for frame in source.frames:
-            line = loop.step(frame)
-            print(json.dumps(line, ensure_ascii=False, allow_nan=False), file=file, flush=file is sys.stdout)
-            counts.add(line)
-    except KeyboardInterrupt:
-        counts.stopped = True
-    counts.seconds = time.perf_counter() - begin
-    return counts
+    if args.rate is not None and not 0 < args.rate <= 1000:
+        raise UsageError(f"--rate must be a number of frames a second, above 0 and at most 1000, not {args.rate}")
+    if args.http is not None and not 0 <= args.http < 65536:
+        raise UsageError(f"--http must be a port from 0 to 65535, not {args.http}")
