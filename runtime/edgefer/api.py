@@ -117,9 +117,10 @@ def run(
         choices: arguments of ``Recogniser``.
     """
     recogniser, opened = Recogniser(folder, **choices), open_source(source, options)
+    note = choices.get("note", lambda _text: None)
     try:
         loop = recogniser.loop(opened, smooth, detect_every)
-        counts = work(opened, loop, [_Called(callback)], Heartbeat(opened.name, None, print), print)
+        counts = work(opened, loop, [_Called(callback)], Heartbeat(opened.name, None, note), note)
     finally:
         opened.close()
     if counts.stopped:

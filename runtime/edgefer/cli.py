@@ -1,6 +1,7 @@
 """The ``edgefer`` command. Each subcommand is a module of ``edgefer.commands``."""
 
 import argparse
+import sys
 
 from edgefer import __version__, commands
 from edgefer.errors import exit_with
@@ -15,7 +16,8 @@ def _command(argv: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="edgefer", description="Recognise facial expressions on a device.")
     parser.add_argument("--version", action="version", version=f"edgefer {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in commands.modules():
+    argv = sys.argv[1:] if argv is None else argv
+    for module in commands.modules(argv[0] if argv else None):
         module.add(subparsers)
     args = parser.parse_args(argv)
     return args.work(args)

@@ -9,14 +9,18 @@ import os
 import sys
 from types import ModuleType
 
-NAMES = ("run",)
+NAMES = ("run", "doctor", "service")
 JOURNAL_PREFIX = "<6>"
 """How a line for the journal says that it is information (sd-daemon(3)); a line without it is one too."""
 
 
-def modules() -> list[ModuleType]:
-    """The subcommands, in the order in which help shows them."""
-    return [importlib.import_module(f"{__name__}.{name}") for name in NAMES]
+def modules(wanted: str | None = None) -> list[ModuleType]:
+    """The subcommands, in the order in which help shows them; the one that is ``wanted`` alone where there is such.
+
+    The doctor must come up where another command's imports would kill Python.
+    """
+    names = [wanted] if wanted in NAMES else NAMES
+    return [importlib.import_module(f"{__name__}.{name}") for name in names]
 
 
 def note(text: str) -> None:

@@ -14,6 +14,19 @@ def add(commands) -> None:
     help_ = "find the faces in a camera's picture, a stream, a video or images; write one JSON object a frame"
     command = commands.add_parser("run", help=help_, description=f"{help_[0].upper()}{help_[1:]}.")
     command.set_defaults(work=work)
+    _add_options(command)
+
+
+def parsed(words: list[str]) -> argparse.Namespace:
+    """Flags of this command, checked; wrong ones end the program with what is wrong."""
+    parser = argparse.ArgumentParser(prog="edgefer run")
+    _add_options(parser)
+    args = parser.parse_args(words)
+    _check_numbers(args)
+    return args
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
     _add_models(command.add_argument)
     _add_source(command.add_argument_group("source").add_argument)
     _add_outputs(command.add_argument_group("outputs").add_argument)

@@ -19,7 +19,7 @@ NAMES = ("127.0.0.1", "localhost", "[::1]")
 """What a browser may call us. A page elsewhere that lets its own name point here is not served."""
 QUALITY = 80
 MOST_READERS = 8
-PATIENCE_S = 10
+PATIENCE_S, POLL_S = 10, 0.1
 BOUNDARY = "edgefer"
 PAGE = (
     b"<!doctype html><meta charset=utf-8><title>edgefer</title><body style='margin:0;background:#111'>"
@@ -50,7 +50,7 @@ class HttpStream:
             ) from None
         self._server.daemon_threads, self._server.block_on_close = True, False
         self.address = f"http://{HOST}:{self._server.server_address[1]}/"
-        threading.Thread(target=self._server.serve_forever, daemon=True, name="http").start()
+        threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True, name="http").start()
 
     def write(self, result: Result) -> None:
         with self.changed:

@@ -1,5 +1,6 @@
 """Cameras and network streams through OpenCV."""
 
+import os
 import re
 
 import numpy as np
@@ -11,15 +12,17 @@ from edgefer.sources.live import Live
 
 TIMEOUT_MS = 10_000
 """Longest wait for a stream to open or to give a frame."""
-LEAST_WARNING = 2
-"""OpenCV's log level ERROR: its warnings at every attempt to open a camera that is away would fill a journal."""
+QUIET = "-8"
+"""FFmpeg's log level: its and OpenCV's warnings at every attempt to open a camera that is away would fill a journal."""
 
 
 def open_camera(name: str, options: Options) -> Source:
     """See ``edgefer.sources.open_source``."""
     cv2 = opencv()
-    if hasattr(cv2, "setLogLevel"):
-        cv2.setLogLevel(LEAST_WARNING)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", QUIET)
+    logging = getattr(cv2.utils, "logging", None)
+    if logging:
+        logging.setLogLevel(logging.LOG_LEVEL_ERROR)
     shown = without_password(name)
     live = Live(shown, lambda: _open(cv2, name, shown, options), options)
     return Source(shown, live.frames(), moving=True, live=True, rate=options.rate, close=live.close)

@@ -67,7 +67,7 @@ def to_rgb(luma: np.ndarray, blue: np.ndarray, red: np.ndarray, full: bool = Fal
     if full:
         y, cr, cg_b, cg_r, cb = 256 * y, 359 * r, 88 * b, 183 * r, 454 * b
     else:
-        y, cr, cg_b, cg_r, cb = 298 * (y - 16), 409 * r, 100 * b, 208 * r, 516 * b
+        y, cr, cg_b, cg_r, cb = 298 * np.maximum(y - 16, 0), 409 * r, 100 * b, 208 * r, 516 * b
     planes = (y + cr, y - cg_b - cg_r, y + cb)
     return np.stack([np.clip((plane + 128) >> 8, 0, 255).astype(np.uint8) for plane in planes], axis=-1)
 
