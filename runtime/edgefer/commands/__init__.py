@@ -5,13 +5,12 @@ code. What only the work needs is imported there, so that declaring costs nothin
 """
 
 import importlib
-import os
 import sys
 from types import ModuleType
 
+from edgefer.errors import journal_prefix
+
 NAMES = ("run", "doctor", "service")
-JOURNAL_PREFIX = "<6>"
-"""How a line for the journal says that it is information (sd-daemon(3)); a line without it is one too."""
 
 
 def modules(wanted: str | None = None) -> list[ModuleType]:
@@ -25,5 +24,4 @@ def modules(wanted: str | None = None) -> list[ModuleType]:
 
 def note(text: str) -> None:
     """Say something to the person, or to the journal, away from the lines that machines read."""
-    prefix = JOURNAL_PREFIX if os.environ.get("JOURNAL_STREAM") else ""
-    print(f"{prefix}{text}", file=sys.stderr, flush=True)
+    print(f"{journal_prefix('<6>')}{text}", file=sys.stderr, flush=True)
