@@ -106,13 +106,27 @@ def model(folder: str) -> Finding:
     except Exception as error:
         return _failed("model", error, "see the engine's line above")
     if problems:
-        told = f"{engine_} {precision} does not compute what was exported: {problems[0]}"
-        return Finding("model", BROKEN, told, "export the bundle again for this machine, or choose another --engine")
+        told = f"{engine_} {precision} does not compute here what was exported: {problems[0]}"
+        return Finding("model", BROKEN, told, _other_artifact(opened, (engine_, precision), threads))
     if notes:
         return Finding(
             "model", WARNING, f"{notes[0]}; that computes what was exported ({precision})", "install that engine"
         )
     return Finding("model", OK, f"{engine_} {precision} computes what was exported (golden vectors)")
+
+
+def _other_artifact(opened, failed: tuple[str, str], threads: int) -> str:
+    """Which flags make the bundle compute here what was exported, of those that can be tried."""
+    from edgefer import engines, golden
+
+    there = engines.installed()
+    others = [
+        (a.engine, a.precision) for a in opened.artifacts if a.engine in there and (a.engine, a.precision) != failed
+    ]
+    for engine_, precision in sorted(others, key=lambda other: other[0] != failed[0]):
+        if not golden.check(opened, engine_, precision, threads):
+            return f"run with --engine {engine_} --precision {precision}, which does; or install the engine's other version"
+    return "install the engine's version that the bundle was exported with, or export the bundle again"
 
 
 def _failed(check: str, error: Exception, remedy: str) -> Finding:
