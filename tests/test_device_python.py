@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TINY = ROOT / "tests" / "data" / "tiny"
 OLD = ("numpy<2", "tflite-runtime==2.14.0", "opencv-python-headless==4.11.0.86")
 """The last tflite-runtime knows numpy 1 only, and this is the newest OpenCV that accepts it."""
-SIZE, FRAMES = (64, 48), 30
+SIZE, FRAMES = (64, 48), 20
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +34,9 @@ def lines(python: list[str], frames: Path, *more: str, environment: dict | None 
     """What ``edgefer run`` in that Python says of the raw frames, and what it says beside."""
     size = f"{SIZE[0]}x{SIZE[1]}"
     command = [*python, "-m", "edgefer", "run", "--bundle", TINY, "--source", "-", "--size", size, "--pixels", "rgb24"]
+    command += ["--detector", "none", *more]
     with frames.open("rb") as file:
-        done = subprocess.run(
-            [*command, "--detector", "none", *more], stdin=file, capture_output=True, text=True, env=environment
-        )
+        done = subprocess.run(command, stdin=file, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
@@ -78,7 +77,6 @@ def alone() -> dict:
 
 
 def test_tflite_runtime_replays_the_golden_vectors(old, alone):
-    told = {"litert": ("fp32", "int8")}
     program = (
         "import sys, json; from edgefer import bundle, golden, engines; b = bundle.load(sys.argv[1]); "
         "e = engines.load('litert', b.model_path('litert', 'fp32'));"
@@ -86,7 +84,7 @@ def test_tflite_runtime_replays_the_golden_vectors(old, alone):
     )
     done = subprocess.run([old, "-c", program, TINY], capture_output=True, text=True, env=alone)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == ["tflite-runtime 2.14.0", *[[] for _ in told["litert"]]]
+    assert json.loads(done.stdout) == ["tflite-runtime 2.14.0", [], []]
 
 
 def test_tflite_runtime_says_what_this_engine_says(old, alone, frames):
@@ -137,24 +135,22 @@ def pi4(arm_root) -> list[str]:
     return [targets.QEMU, *options, str(making.python(arm_root))]
 
 
-@pytest.mark.parametrize("engine", ["litert", "onnxruntime"])
-def test_the_loop_on_a_pi_4_says_what_it_says_here(pi4, frames, engine):
-    """The whole command – bundle with its hashes, raw frames, tracks, smoothing, lines – in both precisions.
+@pytest.mark.parametrize("engine, precision", [("litert", "int8"), ("onnxruntime", "fp32")])
+def test_the_loop_on_a_pi_4_says_what_it_says_here(pi4, frames, engine, precision):
+    """The whole command on the CPU of a Pi: bundle with its hashes, raw frames, tracks, smoothing, lines.
 
-    That the default bundle's golden vectors hold there is shown in test_bench_reach.py; here it is the tiny one's.
+    That every artifact of the default bundle computes there what was exported is shown in test_bench_reach.py.
     """
-    for precision in bundle.PRECISIONS:
-        more = ("--engine", engine, "--precision", precision)
-        found, told = lines(pi4, frames, *more)
-        wanted, _ = lines([sys.executable], frames, *more)
-        tolerance = golden.FP32_TOLERANCE if precision == "fp32" else golden.INT8_TOLERANCE
-        assert len(found) == FRAMES and f"{engine} {precision}" in told
-        assert [line["faces"][0]["track"] for line in found] == [1] * FRAMES
-        assert differences(found, wanted) <= tolerance
+    more = ("--engine", engine, "--precision", precision)
+    found, told = lines(pi4, frames, *more)
+    wanted, _ = lines([sys.executable], frames, *more)
+    tolerance = golden.FP32_TOLERANCE if precision == "fp32" else golden.INT8_TOLERANCE
+    assert len(found) == FRAMES and f"{engine} {precision}" in told
+    assert [line["faces"][0]["track"] for line in found] == [1] * FRAMES
+    assert differences(found, wanted) <= tolerance
 
 
 def test_the_doctor_on_a_pi_4(pi4):
-    for check in ("python", "cpu", "wheels", "numpy", "engine litert", "engine onnxruntime", "bundle", "model"):
+    for check in ("cpu", "wheels", "model"):
         found = doctor._examined(check, TINY, pi4)
         assert found.status == doctor.OK, found
-    assert "aarch64" in doctor._examined("cpu", None, pi4).told

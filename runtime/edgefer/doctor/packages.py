@@ -38,19 +38,20 @@ def engine(name: str) -> Finding | None:
     try:
         module = importlib.import_module(package)
         if name == "litert":
-            _touch_litert(importlib.import_module(f"{package}.interpreter"))
+            importlib.import_module(f"{package}.interpreter")
+        if _numpy_1_only(package):
+            return abi(check, f"{package} {_version(package)} knows numpy 1 only")
     except Exception as error:
         return _failed(check, error, f"pip install --force-reinstall 'edgefer[{row.extra}]'")
     version = getattr(module, "__version__", None) or _version(package)
     return Finding(check, OK, f"{package} {version} imports")
 
 
-def _touch_litert(interpreter) -> None:
-    """Its library meets numpy only when a model is given; one that is no model is refused in an orderly way."""
-    try:
-        interpreter.Interpreter(model_content=b"no model")
-    except ValueError:
-        return
+def _numpy_1_only(package: str) -> bool:
+    """tflite-runtime was built for numpy 1, to its last version 2.14; with numpy 2 it imports and fails when it gets a model."""
+    import numpy
+
+    return package == "tflite_runtime" and not numpy.__version__.startswith("1.")
 
 
 def opencv() -> Finding:
