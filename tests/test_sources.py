@@ -1,7 +1,6 @@
 """Sources: raw frames are what they say, a live source drops and counts and never queues, what is lost comes back."""
 
 import io
-import itertools
 import threading
 
 import cv2
@@ -10,7 +9,7 @@ import pytest
 
 from edgefer.errors import EdgeferError, InputRejected, Unreachable, UsageError
 from edgefer.sources import Options, camera, open_source, raw
-from edgefer.sources.live import TRIES, Live
+from edgefer.sources.live import STUCK_S, TRIES, Live
 from edgefer.sources.pixels import FORMATS
 
 WAIT_S = 30
@@ -186,7 +185,6 @@ AWAY = Unreachable("no camera answers there")
 def test_the_newest_frame_wins_and_the_others_are_counted():
     """All frames come before the second is asked for."""
     capture, gate = Scripted(*map(image, range(10)), ends=True), threading.Event()
-    clock = itertools.count(100.0, 0.5)
     first_read = capture.read
 
     def read():
@@ -195,7 +193,7 @@ def test_the_newest_frame_wins_and_the_others_are_counted():
         return first_read()
 
     capture.read = read
-    live = Live("camera", lambda: capture, Options(), clock=lambda: next(clock))
+    live = Live("camera", lambda: capture, Options(), clock=lambda: 100 + 0.5 * (10 - len(capture.items)))
     frames = live.frames()
     first = next(frames)
     gate.set()
@@ -267,6 +265,37 @@ def test_who_waits_is_told_so_and_can_end_it():
     live = Live("camera", Camera(), Options(waiting=waiting), back_off=QUICK)
     assert list(live.frames()) == [] and calls
     assert not live._thread.is_alive()
+
+
+def test_a_driver_that_hangs_ends_the_run_so_that_it_is_started_again():
+    capture, entered, gate, ticks = Scripted(), threading.Event(), threading.Event(), [0.0]
+
+    def read():
+        entered.set()
+        assert gate.wait(WAIT_S)
+
+    def waiting():
+        if entered.is_set():
+            ticks[0] += STUCK_S / 2 + 1
+
+    capture.read = read
+    live = Live("camera", lambda: capture, Options(waiting=waiting), clock=lambda: ticks[0])
+    with pytest.raises(Unreachable, match="its driver has not answered for 60 s"):
+        list(live.frames())
+    gate.set()
+    live.close()
+
+
+def test_a_silent_pipe_is_not_a_driver_that_hangs():
+    capture, gate, ticks = Scripted(ends=True), threading.Event(), [0.0]
+    capture.read = lambda: gate.wait(WAIT_S) and None
+
+    def waiting():
+        ticks[0] += STUCK_S
+        if ticks[0] > 4 * STUCK_S:
+            gate.set()
+
+    assert list(Live("pipe", lambda: capture, Options(waiting=waiting), clock=lambda: ticks[0]).frames()) == []
 
 
 def test_what_goes_wrong_in_the_reader_is_raised_where_frames_are_asked_for():

@@ -73,11 +73,15 @@ def _add_outputs(add) -> None:
 
 
 def work(args: argparse.Namespace) -> int:
-    from edgefer.signals import terminable
+    from edgefer.signals import Terminated, terminable
 
     _check_numbers(args)
-    with terminable():
-        counts = _run(args)
+    try:
+        with terminable():
+            counts = _run(args)
+    except Terminated:
+        note("stopped before the first frame")
+        return PASS
     note(counts.told())
     if counts.stopped:
         raise KeyboardInterrupt

@@ -48,7 +48,7 @@ def engine(name: str) -> Finding | None:
 
 
 def _numpy_1_only(package: str) -> bool:
-    """tflite-runtime was built for numpy 1, to its last version 2.14; with numpy 2 it imports and fails when it gets a model."""
+    """tflite-runtime was built for numpy 1, to its last version 2.14; with numpy 2 it imports, and fails at the first model."""
     import numpy
 
     return package == "tflite_runtime" and not numpy.__version__.startswith("1.")

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edgefer.errors import EdgeferError
+from edgefer.errors import EdgeferError, Unreachable
 from edgefer.sources import Frame, Options
 
 TRIES = 5
@@ -21,6 +21,8 @@ HICCUP_S = 0.02
 BACK_OFF_S = (0.5, 30.0)
 """The first pause before a lost source is tried again, and the longest: each is twice the one before."""
 TICK_S = 0.5
+STUCK_S = 60.0
+"""A reader that has not come back for this long hangs in a driver. No thread can be ended from outside: the process has to."""
 PATIENCE_S = 2.0
 """Longest wait for a reader that is to end: it may be inside a driver that does not return."""
 
@@ -64,8 +66,8 @@ class Live:
         self._name, self._opener, self._options, self._clock, self._back_off = name, opener, options, clock, back_off
         self._changed, self._stop = threading.Condition(), threading.Event()
         self._slot: tuple[int, float, np.ndarray, Capture] | None = None
-        self._over, self._error = False, None
-        self._lost, self._attempts = False, 0
+        self._over, self._error, self._ends = False, None, False
+        self._lost, self._attempts, self._turn = False, 0, clock()
         capture = self._first()
         self._thread = threading.Thread(target=self._read_all, args=(capture,), daemon=True, name=f"source {name}")
 
@@ -73,7 +75,11 @@ class Live:
         """The newest frame each time one is asked for; ends when the source is over or closed. Reading begins with the first.
 
         A frame that cannot be made a picture of has its error; what goes wrong in the reader is raised here.
+
+        Raises:
+            Unreachable: the driver hangs.
         """
+        self._turn = self._clock()
         self._thread.start()
         last, start = -1, None
         while True:
@@ -83,6 +89,7 @@ class Live:
                     if self._error:
                         raise self._error
                     return
+                self._check_stuck()
                 self._options.waiting()
                 continue
             index, came, raw, capture = taken
@@ -101,6 +108,12 @@ class Live:
             return Frame(index, self._name, at, capture.picture(raw), dropped=dropped)
         except EdgeferError as error:
             return Frame(index, self._name, at, None, str(error), dropped)
+
+    def _check_stuck(self) -> None:
+        if not self._ends and self._clock() - self._turn > STUCK_S:
+            raise Unreachable(
+                f"source {self._name} hangs: its driver has not answered for {STUCK_S:.0f} s; start again, or reconnect it"
+            )
 
     def _take(self):
         with self._changed:
@@ -131,7 +144,9 @@ class Live:
         self._lost, index, failures = capture is None, 0, 0
         try:
             while not self._stop.is_set():
+                self._turn = self._clock()
                 capture = capture or self._again()
+                self._ends = capture is not None and capture.ends
                 raw = capture.read() if capture else None
                 if raw is not None:
                     self._put(index, raw, capture)
