@@ -460,24 +460,6 @@ def test_a_phone_without_termux(phone, tmp_path):
 # --- emulated aarch64 --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def arm_root(tmp_path_factory) -> Path:
-    """An arm64 root: the one that EDGEFER_ARM_ROOT names, the checkout's, or a new one."""
-    if not shutil.which(targets.QEMU):
-        pytest.skip("needs QEMU: apt-get install qemu-user-static")
-    for folder in (Path(os.environ.get("EDGEFER_ARM_ROOT", "nowhere")), ROOT / "build" / "arm"):
-        if folder.is_dir():
-            return folder.resolve()
-    from benchmarks.reach import arm_root
-
-    folder = tmp_path_factory.mktemp("arm") / "root"
-    try:
-        arm_root.make(folder)
-    except EnvironmentInvalid as error:
-        pytest.skip(f"needs an arm64 root, which cannot be made here: {error}")
-    return folder
-
-
 def emulated(arm_root: Path, cpu: str = "cortex-a72") -> dict:
     return {"kind": "emulated", "cpu": cpu, "root": str(arm_root)}
 

@@ -12,9 +12,10 @@ from edgefer import bundle
 from edgefer.classifier import Classifier
 from edgefer.errors import InputRejected
 from edgefer.faces import Face
+from edgefer.follow import Follower
 from edgefer.loop import FrameLoop
 from edgefer.sources import Frame
-from edgefer.track import PATIENCE, Track, Tracker
+from edgefer.track import GAP, PATIENCE, Track, Tracker
 
 TINY = Path(__file__).parent / "data" / "tiny"
 
@@ -104,7 +105,15 @@ def test_a_track_outlives_a_gap_but_not_for_long():
     assert assigned(tracker, 0.0, box) == [1]
     assert assigned(tracker, 0.1) == []
     assert assigned(tracker, PATIENCE, box) == [1]
+    assert assigned(tracker, PATIENCE + 0.2) == []
     assert assigned(tracker, 2 * PATIENCE + 0.1, box) == [2]
+
+
+def test_tracks_live_on_where_frames_are_rare():
+    """A device that does one frame a second must not give everybody a new number each second."""
+    tracker, box = Tracker(), (0, 0, 10, 10)
+    assert [assigned(tracker, float(second), box) for second in range(4)] == [[1]] * 4
+    assert assigned(tracker, 3 + GAP + 0.1, box) == [2], "after a longer gap nobody knows"
 
 
 def test_one_track_one_face():
@@ -114,12 +123,40 @@ def test_one_track_one_face():
 
 
 def test_detecting_every_third_frame(classifier):
-    detector = Scripted([(10, 20, 50, 60)], [(12, 20, 50, 60)])
+    detector = Scripted([(30, 20, 32, 32)], [(41, 20, 32, 32)])
     loop = FrameLoop(detector, classifier, moving=True, detect_every=3)
-    lines = [loop.step(frame(i, i)) for i in range(6)]
+    lines = [loop.step(frame(i, image=scene(30 + 4 * i, 20))) for i in range(6)]
     assert detector.calls == 2
-    assert [line["faces"][0]["box"][0] for line in lines] == [10, 10, 10, 12, 12, 12]
+    found = [line["faces"][0]["box"][0] for line in lines]
+    assert np.allclose(found, [30, 34, 38, 41, 45, 49], atol=1), "in between the face is followed"
     assert {line["faces"][0]["track"] for line in lines} == {1}
+
+
+def scene(x: int, y: int, side: int = 32) -> np.ndarray:
+    """A quiet background with something like a face at (x, y)."""
+    image = np.full((100, 140, 3), 120, np.uint8)
+    coarse = np.random.default_rng(7).integers(0, 256, (8, 8, 1), np.uint8)
+    image[y : y + side, x : x + side] = coarse.repeat(side // 8, 0).repeat(side // 8, 1)
+    return image
+
+
+@pytest.mark.parametrize(
+    "change", [scene(90, 60), np.full((100, 140, 3), 120, np.uint8), scene(30, 20)[:90]], ids=["jump", "gone", "size"]
+)
+def test_a_face_that_is_lost_on_the_way_is_looked_for_at_once(classifier, change):
+    detector = Scripted([(30, 20, 32, 32)], [])
+    loop = FrameLoop(detector, classifier, moving=True, detect_every=9)
+    assert loop.step(frame(0, image=scene(30, 20)))["faces"]
+    assert not loop.step(frame(1, image=change))["faces"] and detector.calls == 2
+
+
+def test_following_moves_the_landmarks_too_and_ends_at_the_edge():
+    follower, points = Follower(), np.arange(10, dtype=np.float32).reshape(5, 2)
+    follower.remember(scene(100, 20), [Face((100.0, 20.0, 32.0, 32.0), 1.0, "yunet", points)])
+    (face,) = follower.move(scene(106, 23))
+    assert np.allclose(face.box, (106, 23, 32, 32), atol=1)
+    assert np.allclose(face.landmarks - points, np.array(face.box[:2]) - (100, 20), atol=1e-4)
+    assert follower.move(scene(106, 23)[:, :40]) is None
 
 
 @pytest.mark.parametrize(

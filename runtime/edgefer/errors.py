@@ -50,6 +50,11 @@ def unknown(kind: str, name: str, known, where: str = "") -> UsageError:
     return UsageError(f"unknown {kind} '{name}'; {place} {', '.join(sorted(known)) or 'none'}")
 
 
+def journal_prefix(level: str) -> str:
+    """How a line begins where the journal reads standard error: its level (sd-daemon(3)); nothing elsewhere."""
+    return level if os.environ.get("JOURNAL_STREAM") else ""
+
+
 def exit_with(main: Callable[[], int | None]) -> int:
     """Run a program's ``main``; turn an error into its sentence on stderr and its exit code.
 
@@ -60,7 +65,7 @@ def exit_with(main: Callable[[], int | None]) -> int:
     except EdgeferError as error:
         if os.environ.get("EDGEFER_DEBUG"):
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        print(f"{journal_prefix('<3>')}error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

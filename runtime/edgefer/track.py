@@ -11,6 +11,9 @@ LEAST_OVERLAP = 0.3
 """Two boxes with less intersection over union than this are two people."""
 PATIENCE = 0.5
 """Seconds a track survives without its face: a blink of the detector, not a change of persons."""
+GAP = 2.0
+"""Longest time between two frames of one scene, seconds. A slow device may see one frame a second: a face that was in the frame
+before is the same one, though more than ``PATIENCE`` ago. After a longer gap nobody knows."""
 
 
 @dataclass
@@ -45,10 +48,13 @@ class Tracker:
     def __init__(self):
         self._tracks: list[Track] = []
         self._next = 1
+        self._last = 0.0
 
     def assign(self, faces: list[Face], time: float) -> list[Track]:
         """The tracks of ``faces``, in their order; ``time`` in seconds, not decreasing."""
-        self._tracks = [track for track in self._tracks if time - track.seen <= PATIENCE]
+        patience = max(PATIENCE, min(GAP, time - self._last))
+        self._tracks = [track for track in self._tracks if time - track.seen <= patience]
+        self._last = time
         chosen = _matches(faces, self._tracks)
         return [self._seen(chosen.get(i), face, time) for i, face in enumerate(faces)]
 

@@ -6,11 +6,12 @@ This module knows names only; an engine's package is imported by its own module 
 import importlib
 import importlib.util
 from pathlib import Path
-from typing import NamedTuple, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from edgefer.errors import EnvironmentInvalid, UsageError, unknown
+
+if TYPE_CHECKING:  # the doctor reads the table where numpy may be what is broken
+    import numpy as np
 
 
 class Row(NamedTuple):
@@ -43,7 +44,7 @@ class Engine(Protocol):
     """(1, size, size, channels), as the model file says."""
     classes: int
 
-    def infer(self, crop: np.ndarray) -> np.ndarray:
+    def infer(self, crop: "np.ndarray") -> "np.ndarray":
         """uint8 ``input_shape`` → float32 probabilities (1, classes).
 
         Raises:

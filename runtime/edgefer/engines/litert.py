@@ -1,7 +1,6 @@
 """LiteRT (once TensorFlow Lite): .tflite models, through ``ai-edge-litert`` or else ``tflite-runtime``."""
 
 import importlib
-import importlib.metadata
 from collections import Counter
 from pathlib import Path
 
@@ -34,13 +33,15 @@ class LiteRT:
 
     @property
     def details(self) -> dict:
+        from importlib import metadata  # 4 MB that only this question needs
+
         dtypes = {t["index"]: np.dtype(t["dtype"]).name for t in self._interpreter.get_tensor_details()}
         operators = self._interpreter._get_ops_details()  # no public way
         delegated = any(op["op_name"] == "DELEGATE" for op in operators)
         # A float input beside int8 weights is computed in float (dynamic-range quantisation), so the input's type counts.
         layers = Counter(dtypes[int(op["inputs"][0])] for op in operators if op["op_name"] in MULTIPLYING)
         return {
-            "engine": f"{self._package} {importlib.metadata.version(self._package)}",
+            "engine": f"{self._package} {metadata.version(self._package)}",
             "threads": self._threads,
             "precision": "as the file says: LiteRT computes each operator in the type of its tensors",
             "layers": dict(sorted(layers.items())),

@@ -1,58 +1,25 @@
-"""Sources of frames: a video file, an image, a folder of images. They know files and OpenCV, and nothing of faces."""
+"""Frames of a video file, an image, a folder of images. They know files and OpenCV, and nothing of faces."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edgefer.detectors import opencv
 from edgefer.errors import InputRejected
+from edgefer.sources import Frame, Source
 
 IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
-@dataclass(frozen=True)
-class Frame:
-    """One picture of a source."""
-
-    index: int
-    """Its number, from 0."""
-    source: str
-    """The file it comes from."""
-    time: float
-    """Seconds from the beginning of its file; 0 for an image."""
-    image: np.ndarray | None
-    """uint8 (H, W, 3), RGB; None where it could not be read."""
-    error: str | None = None
-    """Why it could not be read."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where frames come from."""
-
-    name: str
-    frames: Iterator[Frame]
-    moving: bool
-    """True: frames follow each other in time. False: independent images."""
-
-
-def open_source(name: str) -> Source:
-    """Open a video file, an image, or a folder of images (sorted by name, not searched deeper).
-
-    Raises:
-        InputRejected: it does not exist, has no images, or cannot be read as what it is.
-        EnvironmentInvalid: OpenCV is not installed.
-    """
+def open_file(name: str) -> Source:
+    """Open a video file, an image, or a folder of images that exists; see ``edgefer.sources.open_source``."""
     path = Path(name)
     if path.is_dir():
         return Source(name, _images(_listed(path)), moving=False)
-    if not path.is_file():
-        raise InputRejected(f"source {name} does not exist; give a video file, an image or a folder of images")
     if path.suffix.lower() in IMAGES:
         return Source(name, iter([_read_whole(path)]), moving=False)
-    return Source(name, _video(path), moving=True)
+    return _video(path)
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -89,7 +56,7 @@ def _image(index: int, path: Path) -> Frame:
     return Frame(index, str(path), 0.0, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
-def _video(path: Path) -> Iterator[Frame]:
+def _video(path: Path) -> Source:
     """Reads one frame at once, so that a file without any is refused here and not after the models are loaded."""
     cv2 = opencv()
     if path.stat().st_size == 0:
@@ -102,7 +69,8 @@ def _video(path: Path) -> Iterator[Frame]:
     if not there:
         capture.release()
         raise InputRejected(f"video {path} is empty: it has no frame that can be read")
-    return _frames(cv2, capture, path, first)
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    return Source(str(path), _frames(cv2, capture, path, first), moving=True, rate=rate if rate > 0 else None)
 
 
 def _frames(cv2, capture, path: Path, image: np.ndarray) -> Iterator[Frame]:

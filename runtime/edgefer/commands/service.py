@@ -1,0 +1,56 @@
+"""``edgefer service``: the systemd unit that keeps a bundle running."""
+
+import argparse
+
+from edgefer.errors import PASS
+
+EPILOG = "Further flags of `edgefer run` follow after --, such as: -- --http 8080 --detect-every 10"
+
+
+def add(commands) -> None:
+    help_ = "write a systemd unit that keeps a bundle running: watchdog, restarts, health file"
+    about = f"{help_[0].upper()}{help_[1:]}."
+    command = commands.add_parser("service", help=help_, description=about, epilog=EPILOG)
+    command.set_defaults(work=work)
+    add = command.add_argument
+    add("--bundle", required=True, metavar="DIR", help="the bundle, where it lies on this device")
+    add("--source", required=True, metavar="S", help="a camera's number or path, or a stream; see `edgefer run`")
+    add("--name", default="edgefer", help="of the unit, of /run/NAME and /var/lib/NAME (default %(default)s)")
+    add("--user", help="who runs it (default: a user that systemd makes up)")
+    add("--python", metavar="FILE", help="the interpreter that has edgefer (default: this one)")
+    add("--memory", type=int, default=256, metavar="MB", help="end it above this (default %(default)s)")
+    add("--write", metavar="FILE", help="write the unit to FILE (default: standard output)")
+    add("more", nargs="*", metavar="FLAG", help=argparse.SUPPRESS)
+
+
+def work(args: argparse.Namespace) -> int:
+    import os
+    import sys
+    from pathlib import Path
+
+    from edgefer import bundle
+    from edgefer.commands import run
+    from edgefer.detectors import VARIABLE
+    from edgefer.files import write_text
+    from edgefer.service import unit
+
+    bundle.load(args.bundle)
+    run.parsed(["--bundle", args.bundle, "--source", args.source, *args.more])
+    yunet = os.environ.get(VARIABLE)
+    text = unit.text(
+        unit.Service(
+            python=str(Path(args.python or sys.executable).absolute()),
+            bundle=str(Path(args.bundle).resolve()),
+            source=args.source if not Path(args.source).exists() else str(Path(args.source).absolute()),
+            name=args.name,
+            user=args.user,
+            memory_mb=args.memory,
+            environment={VARIABLE: str(Path(yunet).resolve())} if yunet else {},
+            more=tuple(args.more),
+        )
+    )
+    if args.write:
+        write_text(Path(args.write), text)
+    else:
+        print(text, end="")
+    return PASS

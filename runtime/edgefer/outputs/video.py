@@ -1,0 +1,101 @@
+"""An annotated video, by OpenCV. It is written beside its place and takes it when it is complete."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from edgefer.detectors import opencv
+from edgefer.errors import EnvironmentInvalid, UsageError
+from edgefer.outputs import Full, Result
+
+CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "MJPG"}
+"""Suffix → codec that OpenCV's wheels bring along."""
+RATE = 25.0
+LEAST_FREE = 32_000_000
+"""Bytes that stay free on the disk: OpenCV does not tell when it could not write, so it must not come to that."""
+CHECK_EVERY = 16
+MOST_REPEATS = 250
+"""Longest standstill of a live source that the video shows, in frames."""
+
+
+class VideoFile:
+    """See ``edgefer.outputs.Output``.
+
+    Args:
+        path: .mp4, .avi or .mkv.
+        rate: frames a second of the video; None: 25.
+        live: frames come at uneven times and some are dropped: each is shown until the next one's time.
+
+    Raises:
+        UsageError: another suffix, or the folder cannot be written.
+    """
+
+    def __init__(self, path: str, rate: float | None, live: bool):
+        self._path, self._rate, self._live = Path(path), rate or RATE, live
+        if self._path.suffix.lower() not in CODECS:
+            raise UsageError(f"--video {path}: the name must end in one of {', '.join(CODECS)}")
+        self._part = self._path.with_name(f".{self._path.stem}.part{self._path.suffix}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._part.touch()
+        except OSError as error:
+            raise UsageError(f"--video {path} cannot be written ({error.strerror}); choose another place") from None
+        self._cv2, self._writer, self._written, self._calls = opencv(), None, 0, 0
+
+    def write(self, result: Result) -> None:
+        image = result.drawn
+        if image is None:
+            return
+        self._check_room()
+        if self._writer is None:
+            self._open(image)
+        if (image.shape[1], image.shape[0]) != self._size:
+            image = self._cv2.resize(image, self._size)
+        for _ in range(self._due(result.line["time_s"])):
+            self._writer.write(np.ascontiguousarray(image))
+            self._written += 1
+
+    def close(self) -> None:
+        """
+        Raises:
+            EnvironmentInvalid: OpenCV wrote nothing that can be read.
+        """
+        if self._writer is None:
+            self._part.unlink(missing_ok=True)
+            return
+        self._writer.release()
+        self._writer = None
+        capture = self._cv2.VideoCapture(str(self._part))
+        good = capture.isOpened() and capture.read()[0]
+        capture.release()
+        if not good:
+            self._part.unlink(missing_ok=True)
+            raise EnvironmentInvalid(
+                f"{self._path}: OpenCV could not write a video that can be read; try another suffix of {', '.join(CODECS)}"
+            )
+        self._part.replace(self._path)
+
+    def _open(self, image: np.ndarray) -> None:
+        self._size = image.shape[1], image.shape[0]
+        code = self._cv2.VideoWriter_fourcc(*CODECS[self._path.suffix.lower()])
+        self._writer = self._cv2.VideoWriter(str(self._part), code, self._rate, self._size)
+        if not self._writer.isOpened():
+            self._writer = None
+            raise EnvironmentInvalid(
+                f"OpenCV cannot write {self._path.suffix} here; try another of {', '.join(CODECS)}"
+            )
+
+    def _due(self, at: float) -> int:
+        """How often this frame is written, so that the video keeps the time."""
+        if not self._live:
+            return 1
+        return max(0, min(MOST_REPEATS, round(at * self._rate) + 1 - self._written))
+
+    def _check_room(self) -> None:
+        if self._calls % CHECK_EVERY == 0:
+            disk = os.statvfs(self._part.parent)
+            if disk.f_bavail * disk.f_frsize < LEAST_FREE:
+                free = LEAST_FREE // 10**6
+                raise Full(f"{self._path}: less than {free} MB are free on its disk; the video ends here; make room")
+        self._calls += 1
