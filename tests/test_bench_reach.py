@@ -19,11 +19,12 @@ import pytest
 import yaml
 
 from benchmarks import agreement, contenders, reach, resources, verdict
-from benchmarks.reach import about, adb, remote, ssh
+from benchmarks.reach import about, remote
 from benchmarks.reach.about import About
 from benchmarks.reach.local import Local
 from edgefer import bundle, targets
 from edgefer.errors import EdgeferError, EnvironmentInvalid, Unreachable
+from edgefer.lines import adb, ssh
 from edgefer.spec import FERPLUS_LABELS, Alignment, ModelSpec
 
 ROOT = Path(__file__).resolve().parents[1]
