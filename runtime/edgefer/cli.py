@@ -15,6 +15,7 @@ from edgefer import __version__, bundle, detectors, engines
 from edgefer.classifier import Classifier
 from edgefer.errors import PASS, EnvironmentInvalid, InputRejected, UsageError, exit_with
 from edgefer.files import new_text
+from edgefer.flash import command as flash
 from edgefer.loop import SMOOTHING, FrameLoop
 from edgefer.sources import Source, open_source
 
@@ -29,6 +30,7 @@ def _command(argv: list[str] | None) -> int:
     parser.add_argument("--version", action="version", version=f"edgefer {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
+    flash.add(commands)
     args = parser.parse_args(argv)
     return args.work(args)
 
