@@ -1,4 +1,4 @@
-"""Devices that tests reach: a real ssh server on loopback, the real adb client's phone, an arm64 root. In every test by conftest."""
+"""Devices that tests reach: a real ssh server on loopback, a phone behind the real adb client, an arm64 root."""
 
 import contextlib
 import os
