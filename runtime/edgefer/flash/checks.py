@@ -17,8 +17,8 @@ MODULES = ("numpy", "pip", *(package for row in ENGINES.values() for package in 
 LEAST_PYTHON = (3, 11)
 KNOWN_MACHINES = ("x86_64", "aarch64")
 PATIENCE_S = 60
-SPARE_BYTES, UNPACKED = 8_000_000, 4
-"""Room to leave, and how many times its size a wheel takes when it is installed."""
+SPARE_BYTES, UNPACKED, BLOCK = 8_000_000, 4, 4096
+"""Room to leave, how many times its size a wheel takes when it is installed, and what the smallest file takes on a disk."""
 WHEEL = re.compile(
     r"^(?P<name>[^-]+)-(?P<version>[^-]+)(-\d[^-]*)?-(?P<python>[^-]+)-(?P<abi>[^-]+)-(?P<platform>[^-]+)\.whl$"
 )
@@ -192,4 +192,4 @@ def _room_problems(device: Device, files: dict[str, int]) -> list[str]:
 def room(files: dict[str, int]) -> int:
     """Bytes that a flash takes at its height: the upload, what is unpacked from it, and what wheels install."""
     wheels = sum(size for name, size in files.items() if name.endswith(".whl"))
-    return 2 * (sum(files.values()) + 1024 * len(files)) + UNPACKED * wheels + SPARE_BYTES
+    return 2 * (sum(files.values()) + BLOCK * len(files)) + UNPACKED * wheels + SPARE_BYTES

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgefer.errors import BudgetBroken, EdgeferError, EnvironmentInvalid, InputRejected
+from edgefer.files import read_json
 from edgefer.flash.layout import Prefix
 
 INSTALLING_S, TESTING_S, RESTARTING_S, HEALTH_S = 1800, 600, 120, 60
@@ -55,6 +56,10 @@ class Watch:
 def install(version: Path, extra: str) -> int:
     """Install the bundle's wheels into the version's ``site``, by the pip among them; how many there are.
 
+    Args:
+        version: the version's folder.
+        extra: the engine's, where the bundle's own list of wheels names none.
+
     Raises:
         EnvironmentInvalid: pip refuses; its last line says why.
     """
@@ -65,7 +70,9 @@ def install(version: Path, extra: str) -> int:
     pip = [str(path / "pip") for path in found if path.name.startswith("pip-")]
     command = [sys.executable, *(pip or ["-m", "pip"]), "install", "--quiet", "--no-index", "--find-links", str(wheels)]
     command += ["--disable-pip-version-check", "--no-compile", "--no-cache-dir", "--target", str(version / "site")]
-    done = _run([*command, f"edgefer[{extra}]"], INSTALLING_S)
+    listed = wheels / "wheels.json"
+    extras = read_json(listed).get("extras") if listed.is_file() else None
+    done = _run([*command, f"edgefer[{','.join(extras or [extra])}]"], INSTALLING_S)
     if done.returncode:
         raise EnvironmentInvalid(
             f"the bundle's wheels cannot be installed with {sys.executable} ({_last(done)}); "
