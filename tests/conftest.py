@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from device_fixtures import arm_root, phone, sshd  # noqa: F401  fixtures
+from device_fixtures import arm_pi, arm_root, binfmt, phone, sshd  # noqa: F401  fixtures
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "train/checkpoints/efficientface"

@@ -1,4 +1,4 @@
-"""What a bundle gets beside its models: provenance, a benchmark's record, wheels that install without a network, a signature."""
+"""What a bundle gets beside its models: provenance, a benchmark's record, wheels to install without a network, a signature."""
 
 import json
 import os

@@ -200,3 +200,26 @@ def test_too_little_room_is_said_before_anything_is_sent(small_disk, tmp_path, c
     fill(small_disk, 3_000_000)
     assert flash_here(small_disk / "device", TINY) == 3
     assert "MB free" in capsys.readouterr().err and not (small_disk / "device").exists()
+
+
+# --- an aarch64 userland -----------------------------------------------------------------------------------------------------
+
+
+def test_flashing_an_emulated_pi(arm_pi, tmp_path, capsys):
+    """Its shell, its Python and its LiteRT are aarch64 programs, with which the x86-64 machine's bundle computes the same."""
+    place = arm_pi["root"] / "home" / "pi" / ".local" / "share" / "edgefer"
+    file = devices(tmp_path, arm_pi["reach"])
+    words = ("--engine", "litert", "--watch", "0")
+    assert edgefer("flash", file, "--bundle", renamed(tmp_path, "one"), *words) == 0
+    out = capsys.readouterr().out
+    assert ": aarch64, Python 3.11" in out and "litert int8: 4 golden vectors replayed" in out
+    assert (
+        edgefer("flash", file, "--bundle", renamed(tmp_path, "two"), *words, "--health", "test $(uname -m) = none") == 1
+    )
+    assert "was taken back" in capsys.readouterr().err
+    assert versions(place) == {"current": "one", "previous": None, "there": ["one"]}
+    assert edgefer("status", file, "--no-test") == 0
+    launcher = ["/usr/sbin/chroot", arm_pi["root"], "/home/pi/.local/share/edgefer/current/bin/edgefer", "--version"]
+    assert subprocess.run(launcher, capture_output=True, text=True, env={"PYTHONPATH": "/site"}).stdout.startswith(
+        "edgefer "
+    )

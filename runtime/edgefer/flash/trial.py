@@ -190,7 +190,8 @@ def _shell(command: str, what: str, patience_s: float, prefix: Prefix, version: 
 
 
 def _environment(version: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": f"{version / 'site'}{os.pathsep}{version / 'runtime'}"}
+    places = [str(version / "site"), str(version / "runtime"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
 
 
 def _run(command: list[str], patience_s: float, environment: dict | None = None) -> subprocess.CompletedProcess:
