@@ -58,7 +58,7 @@ def wanted(target: Target, python: str, camera: bool) -> dict:
     """
     if python not in PYTHONS:
         raise UsageError(f"--wheels {python}: the runtime supports Python {', '.join(PYTHONS)}")
-    files = sorted((ROOT / "runtime" / "edgefer").rglob("*"))
+    files = [ROOT / "pyproject.toml", *sorted((ROOT / "runtime" / "edgefer").rglob("*"))]
     code = " ".join(sha256(path) for path in files if path.is_file() and "__pycache__" not in path.parts)
     return {
         "schema": SCHEMA,

@@ -97,7 +97,7 @@ def _flash(args: argparse.Namespace) -> int:
     before = done["before"]
     changed = f"(before: {before})" if before != done["version"] else "(as before)"
     print(f"{done['version']} runs now on {target.name} {changed if before else '(the first one there)'}")
-    _ways_on(args, done)
+    _ways_on(args, done, "" if run.engine == opened.defaults.get("engine") else f" --engine {run.engine}")
     return _told(args, done)
 
 
@@ -110,11 +110,11 @@ def _rollback(args: argparse.Namespace) -> int:
     return _told(args, done)
 
 
-def _ways_on(args: argparse.Namespace, done: dict) -> None:
+def _ways_on(args: argparse.Namespace, done: dict, choice: str = "") -> None:
     if done["previous"]:
         print(f"to go back to {done['previous']}: edgefer rollback{_where(args)}")
     there = f"{done['prefix']}/current"
-    print(f"to use it there: {there}/bin/edgefer run --bundle {there}/bundle --source …")
+    print(f"to use it there: {there}/bin/edgefer run --bundle {there}/bundle{choice} --source …")
 
 
 def _status(args: argparse.Namespace) -> int:
