@@ -2,12 +2,13 @@
 
 import csv
 import os
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from device_fixtures import arm_pi, arm_root, binfmt, phone, sshd  # noqa: F401  fixtures
+from device_fixtures import arm_pi, binfmt, phone, sshd  # noqa: F401  fixtures
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "train/checkpoints/efficientface"
@@ -71,3 +72,24 @@ def tiny_ferplus(tmp_path) -> Path:
 def small_ferplus(tmp_path_factory) -> Path:
     """A small FER+ that no test changes."""
     return write_ferplus(tmp_path_factory.mktemp("ferplus") / "data")
+
+
+@pytest.fixture(scope="session")
+def arm_root(tmp_path_factory) -> Path:
+    """An arm64 root: the one that EDGEFER_ARM_ROOT names, the checkout's, or a new one."""
+    from edgefer import targets
+    from edgefer.errors import EnvironmentInvalid
+
+    if not shutil.which(targets.QEMU):
+        pytest.skip("needs QEMU: apt-get install qemu-user-static")
+    for folder in (Path(os.environ.get("EDGEFER_ARM_ROOT", "nowhere")), ROOT / "build" / "arm"):
+        if folder.is_dir():
+            return folder.resolve()
+    from benchmarks.reach import arm_root
+
+    folder = tmp_path_factory.mktemp("arm") / "root"
+    try:
+        arm_root.make(folder)
+    except EnvironmentInvalid as error:
+        pytest.skip(f"needs an arm64 root, which cannot be made here: {error}")
+    return folder

@@ -13,10 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from edgefer import targets
-from edgefer.errors import EnvironmentInvalid
-
-ROOT = Path(__file__).resolve().parents[1]
 WAIT_S = 30
 
 
@@ -93,24 +89,6 @@ def phone(tmp_path, monkeypatch) -> Iterator[dict]:
     subprocess.run(["adb", "kill-server"], capture_output=True, timeout=WAIT_S)
     process.kill()
     process.wait()
-
-
-@pytest.fixture(scope="session")
-def arm_root(tmp_path_factory) -> Path:
-    """An arm64 root: the one that EDGEFER_ARM_ROOT names, the checkout's, or a new one."""
-    if not shutil.which(targets.QEMU):
-        pytest.skip("needs QEMU: apt-get install qemu-user-static")
-    for folder in (Path(os.environ.get("EDGEFER_ARM_ROOT", "nowhere")), ROOT / "build" / "arm"):
-        if folder.is_dir():
-            return folder.resolve()
-    from benchmarks.reach import arm_root
-
-    folder = tmp_path_factory.mktemp("arm") / "root"
-    try:
-        arm_root.make(folder)
-    except EnvironmentInvalid as error:
-        pytest.skip(f"needs an arm64 root, which cannot be made here: {error}")
-    return folder
 
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")

@@ -13,9 +13,9 @@ from typing import NamedTuple, TextIO
 
 from edgefer import __version__, bundle, detectors, engines
 from edgefer.classifier import Classifier
+from edgefer.commands import flash, rollback, status
 from edgefer.errors import PASS, EnvironmentInvalid, InputRejected, UsageError, exit_with
 from edgefer.files import new_text
-from edgefer.flash import command as flash
 from edgefer.loop import SMOOTHING, FrameLoop
 from edgefer.sources import Source, open_source
 
@@ -30,7 +30,8 @@ def _command(argv: list[str] | None) -> int:
     parser.add_argument("--version", action="version", version=f"edgefer {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
-    flash.add(commands)
+    for module in (flash, rollback, status):
+        module.add(commands)
     args = parser.parse_args(argv)
     return args.work(args)
 

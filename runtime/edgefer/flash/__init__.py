@@ -11,6 +11,6 @@ What is where on the device, under a prefix (``~/.local/share/edgefer``):
     incoming                what has not been switched to yet; may be removed at any time
     allowed_signers         if it is there, only bundles signed by a key in it are taken
 
-``command`` and ``client`` run on the workstation, ``agent`` and what it imports on the device, with the standard library alone;
-``selftest`` runs there with the version's own runtime and engine. Between the two goes one JSON object a line.
+``edgefer.commands`` and ``client`` run on the workstation; ``agent`` and what it imports on the device, with the standard
+library alone; ``selftest`` there with the version's own runtime and engine. Between the two goes one JSON object a line.
 """

@@ -14,12 +14,11 @@ from edgefer import bundle as bundles
 from edgefer.engines import ENGINES
 from edgefer.errors import EdgeferError, EnvironmentInvalid, InputRejected, Unreachable, UsageError
 from edgefer.flash import checks, payload, session
+from edgefer.flash.options import PREFIX
 from edgefer.flash.trial import INSTALLING_S, RESTARTING_S, TESTING_S, Run, Watch
 from edgefer.lines import Line
 from edgefer.targets import Target
 
-PREFIX = {"local": "~/.local/share/edgefer", "ssh": "~/.local/share/edgefer", "adb": "/data/local/tmp/edgefer"}
-"""Kind of reach → where versions lie on the device, unless reach.path or ``--prefix`` says otherwise."""
 Say = Callable[[str, str], None]
 """Is told a step and what came of it."""
 

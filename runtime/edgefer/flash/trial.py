@@ -5,6 +5,7 @@ Everything runs as a process of its own, with the version's runtime and never wi
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -118,7 +119,7 @@ def selftest(version: Path, run: Run, seconds: float = 0.0) -> dict:
 def _as_error(done: subprocess.CompletedProcess) -> EdgeferError:
     kinds = {kind.exit_code: kind for kind in (BudgetBroken, EnvironmentInvalid, InputRejected)}
     if done.returncode in kinds:
-        return kinds[done.returncode](_last(done).removeprefix("error: "))
+        return kinds[done.returncode](re.sub(r"^(<\d>)?error: ", "", _last(done)))
     return EdgeferError(f"the self-test ended with code {done.returncode}: {_last(done)}")
 
 
