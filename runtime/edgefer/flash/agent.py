@@ -209,7 +209,7 @@ class Agent:
             self.at = self.prefix.versions / name
         name, before = self.at.name, self.prefix.current
         known = self.prefix.read()["versions"].get(name)
-        os.sync()  # what pip and the launcher's writing left in memory
+        os.sync()  # all that was unpacked and installed: one wait instead of one a file
         self._point(name, before, {**facts, "run": run, "watch": watch, "switched": lock.now()})
         _answer({"event": "switch", "told": f"current -> versions/{name}"})
         self.held.step("watch")
