@@ -6,9 +6,9 @@ from pathlib import Path
 
 from edgefer import bundle as bundles
 from edgefer import targets
-from edgefer.errors import exit_with
+from edgefer.errors import UsageError, exit_with
 from edgefer.files import write_json
-from export import build
+from export import build, finish, wheels
 
 
 def arguments() -> argparse.Namespace:
@@ -23,13 +23,28 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the bundle's manifest, with the evidence, to FILE"
     )
+    wheels_ = (
+        "put into the bundle what a device without a network needs: the runtime, numpy and the engine for its Python"
+    )
+    parser.add_argument("--wheels", nargs="?", const=wheels.PYTHONS[0], metavar="PYTHON", help=f"{wheels_} (%(const)s)")
+    parser.add_argument(
+        "--camera", action="store_true", help="with --wheels: OpenCV as well, which `edgefer run` reads with"
+    )
+    parser.add_argument(
+        "--benchmark", type=Path, metavar="FILE", help="put a record of benchmarks/run.py --json on this bundle into it"
+    )
+    parser.add_argument("--sign", type=Path, metavar="KEY", help="sign the bundle with this private ssh key")
     return parser.parse_args()
 
 
 def main() -> int:
     args = arguments()
     target = targets.get(args.target, args.devices)
+    if args.camera and not args.wheels:
+        raise UsageError("--camera is about the wheels: give --wheels too")
+    choice = wheels.wanted(target, args.wheels, args.camera) if args.wheels else None
     out = build.bundle(args.checkpoint, target, args.data, args.out or Path("build/bundles") / target.name)
+    finish.finish(out, choice, args.benchmark, args.sign, lambda text: print(text, file=sys.stderr, flush=True))
     made = bundles.load(out)
     for artifact in made.artifacts:
         print(f"{artifact.name:<18} {artifact.bytes / 1e6:6.2f} MB  {artifact.file}")

@@ -12,8 +12,8 @@ from edgefer.errors import BudgetBroken, EdgeferError
 from edgefer.files import new_folder, read_json
 from edgefer.spec import ModelSpec
 from edgefer.targets import Target
-from export import inputs, to_litert, to_onnx, to_openvino
-from export.ladder import Ladder
+from export import inputs, provenance, to_litert, to_onnx, to_openvino
+from export.ladder import Ladder, told
 from train import checkpoint as checkpoints
 from train import evaluate, graph
 from train.data import synthetic
@@ -102,6 +102,7 @@ class _Build:
             defaults={"engine": self.target.engine, "precision": self.target.precision, "threads": self.target.threads},
         ).write_manifest()
         self._golden(made)
+        provenance.write(made)
         bundles.seal(self.folder)
         self._replay_golden()
 
@@ -128,7 +129,7 @@ class _Build:
         engine = engines.load(format.ENGINE, self.folder / names[0], self.target.threads)
         probabilities = evaluate.engine_probabilities(engine, self.crops.crops)
         evidence = getattr(self.ladder, precision)(rung, probabilities)
-        self.say(f"{rung}: {_told(evidence)}")
+        self.say(f"{rung}: {told(evidence)}")
         return bundles.artifact(self.folder, format.ENGINE, format.FORMAT, precision, names, evidence)
 
     def _golden(self, made: bundles.Bundle) -> None:
@@ -149,14 +150,3 @@ class _Build:
             found = golden.check(opened, artifact.engine, artifact.precision, self.target.threads)
             if found:
                 raise BudgetBroken(f"golden vectors of {artifact.name} do not replay: {'; '.join(found)}")
-
-
-def _told(evidence: dict) -> str:
-    if "max_difference" in evidence:
-        return f"probabilities within {evidence['max_difference']:.1e} of fp32 torch on {evidence['data']}"
-    agreement = f"{1 - evidence['flip_rate']:.2%} of {evidence['n']} labels agree with fp32 on {evidence['data']}"
-    if evidence["drop_points"] is None:
-        return agreement
-    low, high = evidence["drop_ci95"]
-    drop = f"drop {evidence['drop_points']:+.2f} points [{low:+.2f}, {high:+.2f}]"
-    return f"accuracy {evidence['accuracy_candidate']:.2%}, {drop}, {agreement}"

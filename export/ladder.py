@@ -62,3 +62,15 @@ class Ladder:
                 "run `python -m compress` to see which ways of quantising were tried"
             )
         return {"rung": rung, "data": self.source, "margin_points": self.margin_points, **result.to_json()}
+
+
+def told(evidence: dict) -> str:
+    """A rung's evidence, as ``Ladder`` gives it, in one line."""
+    if "max_difference" in evidence:
+        return f"probabilities within {evidence['max_difference']:.1e} of fp32 torch on {evidence['data']}"
+    agreement = f"{1 - evidence['flip_rate']:.2%} of {evidence['n']} labels agree with fp32 on {evidence['data']}"
+    if evidence["drop_points"] is None:
+        return agreement
+    low, high = evidence["drop_ci95"]
+    drop = f"drop {evidence['drop_points']:+.2f} points [{low:+.2f}, {high:+.2f}]"
+    return f"accuracy {evidence['accuracy_candidate']:.2%}, {drop}, {agreement}"

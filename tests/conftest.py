@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from device_fixtures import arm_pi, binfmt, phone, sshd  # noqa: F401  fixtures
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "train/checkpoints/efficientface"

@@ -4,9 +4,7 @@ import contextlib
 import json
 import os
 import platform
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,13 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from device_fixtures import WAIT_S, cut_connections, free_port
 
 from benchmarks import agreement, contenders, reach, resources, verdict
-from benchmarks.reach import about, adb, remote, ssh
+from benchmarks.reach import about, remote
 from benchmarks.reach.about import About
 from benchmarks.reach.local import Local
 from edgefer import bundle, targets
 from edgefer.errors import EdgeferError, EnvironmentInvalid, Unreachable
+from edgefer.lines import adb, ssh
 from edgefer.spec import FERPLUS_LABELS, Alignment, ModelSpec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,7 +37,6 @@ SHARED = {
     "margin_points": 0.5,
     "budgets": {},
 }
-WAIT_S = 30
 OPEN_AND_WORK = """
 import sys
 from benchmarks import reach
@@ -49,12 +48,6 @@ with reach.opened(targets.get("there", sys.argv[1])) as device, device.worker({"
     worker.ask("run", seconds=300)
 """
 """A client that is at work on the device "there" of a devices.yaml until something happens to it."""
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def target_file(path: Path, reach_: dict, engine: str = "onnxruntime", **others: dict) -> Path:
@@ -135,47 +128,6 @@ def run_benchmark(name: str, file: Path, bundle: Path, record: Path) -> subproce
 
 
 # --- ssh ---------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory) -> Iterator[dict]:
-    """A real server of our own on loopback: ``{reach, place, folder, server}``; place is the device's TMPDIR."""
-    server = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
-    if not (server and shutil.which("ssh")):
-        pytest.skip("needs ssh and sshd: apt-get install openssh-client openssh-server")
-    folder = tmp_path_factory.mktemp("sshd")
-    for name in ("host", "login"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-    port, place = free_port(), folder / "device"
-    place.mkdir()
-    (folder / "config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
-        f"AuthorizedKeysFile {folder}/login.pub\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-        f"PermitRootLogin yes\nSetEnv TMPDIR={place}\n"
-    )
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)  # where a server that root starts locks itself up
-    process = subprocess.Popen([server, "-D", "-e", "-f", folder / "config"], stderr=(folder / "log").open("w"))
-    wait_for_port(port, folder / "log")
-    options = [f"UserKnownHostsFile={folder}/known"]
-    login = {"kind": "ssh", "host": "127.0.0.1", "user": os.environ.get("USER") or "root", "port": port}
-    yield {
-        "reach": {**login, "python": sys.executable, "identity": str(folder / "login"), "options": options},
-        "place": place,
-        "folder": folder,
-        "server": process.pid,
-    }
-    process.terminate()
-    process.wait()
-
-
-def wait_for_port(port: int, log: Path) -> None:
-    end = time.monotonic() + WAIT_S
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError):
-            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        time.sleep(0.05)
-    pytest.skip(f"sshd does not start here: {log.read_text().strip()[-200:]}")
 
 
 @pytest.fixture(scope="module")
@@ -282,12 +234,6 @@ def test_a_connection_that_is_cut_is_a_lost_device_and_leaves_nothing(sshd, tmp_
     assert_gone(device.folder)
 
 
-def cut_connections(server: int) -> None:
-    """End the children of a server, which are its connections, and not what runs at their other end."""
-    for child in Path(f"/proc/{server}/task/{server}/children").read_text().split():
-        os.kill(int(child), signal.SIGKILL)
-
-
 def test_a_changed_host_key_is_refused(sshd, tmp_path):
     port = sshd["reach"]["port"]
     other = (sshd["folder"] / "login.pub").read_text().split()[:2]
@@ -391,25 +337,6 @@ def test_the_whole_benchmark_over_ssh_while_another_target_fails(sshd, tiny, tmp
 
 
 # --- adb ---------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def phone(tmp_path, monkeypatch) -> Iterator[dict]:
-    """A device of ours behind the real adb client and a server of its own: ``{reach, process}``."""
-    if not shutil.which("adb"):
-        pytest.skip("needs adb: apt-get install adb")
-    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    place = tmp_path / "phone"
-    place.mkdir()
-    command = [sys.executable, Path(__file__).with_name("fake_adb.py"), place]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    serial = f"127.0.0.1:{process.stdout.readline().strip()}"
-    subprocess.run(["adb", "connect", serial], check=True, capture_output=True, timeout=WAIT_S)
-    yield {"reach": {"kind": "adb", "serial": serial, "python": sys.executable}, "process": process, "place": place}
-    subprocess.run(["adb", "kill-server"], capture_output=True, timeout=WAIT_S)
-    process.kill()
-    process.wait()
 
 
 def test_adb_is_a_line_with_exit_codes_and_both_streams(phone, tmp_path):

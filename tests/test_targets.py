@@ -105,6 +105,8 @@ def test_a_good_file(write):
         ({"reach": {"kind": "adb", "serial": "-d"}}, "reach.serial must not begin with a dash"),
         ({"reach": {**SSH, "host": "-oProxyCommand=x"}}, "reach.host must not begin with a dash"),
         ({"reach": {**SSH, "python": 3}}, "reach.python must be text, not 3"),
+        ({"reach": {**SSH, "path": "edgefer"}}, "reach.path must begin with / or ~/, not 'edgefer'"),
+        ({"reach": {**SSH, "machine": 64}}, "reach.machine must be text, not 64"),
         ({"reach": {**SSH, "options": "ProxyJump=gate"}}, "reach.options must be a list of texts"),
         (
             {"reach": {"kind": "emulated", "cpu": "i386", "root": "x"}},

@@ -1,59 +1,15 @@
-"""Android devices by adb, the real client's shell, push and pull. Python there is Termux's, or the one reach.python names."""
+"""Android devices by adb: a worker's folder at the other end of ``edgefer.lines.adb``."""
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from benchmarks.reach import remote
-from edgefer.errors import EdgeferError, EnvironmentInvalid, Unreachable
+from edgefer import lines
 from edgefer.targets import Target
-
-PYTHON = "/data/data/com.termux/files/usr/bin/python3"
-FOLDER = "/data/local/tmp"
-"""The one place where adb's user may write and run files; used where the device names no TMPDIR."""
-
-
-class Adb:
-    """See ``benchmarks.reach.remote.Line``."""
-
-    def __init__(self, target: Target):
-        serial = target.reach["serial"]
-        self.target, self.name = target.name, f"{target.name} (adb{' ' + serial if serial else ''})"
-        self.words = ["adb", *(["-s", serial] if serial else [])]
-
-    def command(self, shell: str) -> list[str]:
-        return [*self.words, "shell", "-T", f"export TMPDIR=${{TMPDIR:-{FOLDER}}}; {shell}"]
-
-    def put(self, local: Path, remote: str) -> list[str]:
-        return [*self.words, "push", str(local), remote]
-
-    def get(self, remote: str, local: Path) -> list[str]:
-        return [*self.words, "pull", remote, str(local)]
-
-    def failure(self, code: int, said: str) -> EdgeferError | None:
-        """A command's own failure and a lost device have the same exit codes, so the device is asked whether it is there."""
-        if self._answers():
-            return None
-        *_, last = said.strip().splitlines() or ["it left no message"]
-        return Unreachable(
-            f"target '{self.target}' cannot be reached: adb lost the device ({last}); "
-            "connect it again, keep its screen unlocked, and try again"
-        )
-
-    def _answers(self) -> bool:
-        try:
-            done = subprocess.run([*self.words, "get-state"], capture_output=True, text=True, timeout=10)
-        except subprocess.TimeoutExpired:
-            return False
-        return done.stdout.strip() == "device"
 
 
 @contextmanager
 def opened(target: Target) -> Iterator[remote.Remote]:
     """See ``benchmarks.reach.opened``."""
-    if not shutil.which("adb"):
-        raise EnvironmentInvalid("reaching an Android device needs adb; install it (Debian: apt-get install adb)")
-    with remote.opened(Adb(target), target.reach.get("python", PYTHON), target.engine) as device:
+    with lines.opened(target) as line, remote.opened(line, lines.python(target), target.engine) as device:
         yield device

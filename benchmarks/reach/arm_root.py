@@ -2,7 +2,7 @@
 
 Nothing is installed on this machine and no foreign program runs: packages are downloaded and unpacked. The result:
 
-    DIR/root         arm64 system: Python, C library, what they need
+    DIR/root         arm64 system: Python, C library, what they need, a shell
     DIR/site         aarch64 wheels: numpy and the engines, in the versions of constraints.txt
     DIR/cortex-a72   links to root/*, with a /proc/cpuinfo of its own: what a Pi 4's processes see as /
     DIR/cortex-a76   the same for a Pi 5
@@ -19,7 +19,7 @@ from pathlib import Path
 from edgefer.errors import EnvironmentInvalid
 from edgefer.files import new_folder
 
-PACKAGES = ("python3", "libstdc++6", "libgomp1")
+PACKAGES = ("python3", "libstdc++6", "libgomp1", "busybox-static")
 WHEELS = ("numpy", "ai-edge-litert", "onnxruntime")
 PLATFORMS = tuple(f"manylinux_2_{minor}_aarch64" for minor in (36, 35, 34, 31, 28, 27, 17)) + ("manylinux2014_aarch64",)
 """What pip may take: wheels for glibc up to Debian 12's 2.36."""

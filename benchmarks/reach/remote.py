@@ -15,13 +15,13 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from benchmarks.processes import Worker
 from benchmarks.reach import about
 from benchmarks.worker import SPAWNED
 from edgefer.bundle import Bundle
-from edgefer.errors import EdgeferError, Unreachable
+from edgefer.errors import Unreachable
+from edgefer.lines import CARRYING_S, Line, done, failed, run
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGED = ("__init__", "worker", "environment", "resources", "whole", "camera")
@@ -43,27 +43,8 @@ LAUNCH = (
     "os.execv(sys.executable, [sys.executable, '-P', *sys.argv[1:]])"
 )
 """Becomes the worker, after noting the time by the device's own clock."""
-PATIENCE_S, PARTING_S, CARRYING_S = 60, 20, 600
-"""Longest wait for a short answer, for the keeper's end, and for a file to arrive."""
-
-
-class Line(Protocol):
-    """How commands and files get to a device."""
-
-    name: str
-    """Of the device, for messages."""
-
-    def command(self, shell: str) -> list[str]:
-        """What to run here so that a shell there runs one line, with our standard input and output."""
-
-    def put(self, local: Path, remote: str) -> list[str]:
-        """What to run here so that a file lies there."""
-
-    def get(self, remote: str, local: Path) -> list[str]:
-        """The reverse."""
-
-    def failure(self, code: int, said: str) -> EdgeferError | None:
-        """The line's own failure behind an exit code and what was said on stderr; None where the command itself failed."""
+PATIENCE_S, PARTING_S = 60, 20
+"""Longest wait for a short answer, and for the keeper's end."""
 
 
 class Remote:
@@ -150,7 +131,7 @@ def _folder(line: Line, keeper: subprocess.Popen, stderr: io.BufferedRandom) -> 
     keeper.stdin.close()
     code = keeper.wait()
     stderr.seek(0)
-    raise _failure(line, code, stderr.read().decode(errors="replace"), "mktemp -d")
+    raise failed(line, code, stderr.read().decode(errors="replace"), "mktemp -d")
 
 
 def _part(line: Line, keeper: subprocess.Popen) -> None:
@@ -167,45 +148,18 @@ def _part(line: Line, keeper: subprocess.Popen) -> None:
         print(f"note: {line.name} was lost before it was tidied up; {told}", file=sys.stderr)
 
 
-def run(line: Line, command: list[str], patience_s: float) -> str:
-    """Run one of the line's commands here; what it printed.
-
-    Raises:
-        Unreachable: the line failed, or took longer.
-        EdgeferError: the command failed on the device.
-    """
-    done = _done(line, command, patience_s)
-    if done.returncode:
-        raise _failure(line, done.returncode, done.stderr, command[-1])
-    return done.stdout
-
-
-def _done(line: Line, command: list[str], patience_s: float) -> subprocess.CompletedProcess:
-    try:
-        return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=patience_s
-        )
-    except subprocess.TimeoutExpired:
-        raise Unreachable(f"{line.name} was lost: nothing came for {patience_s} s; see to its connection") from None
-
-
-def _failure(line: Line, code: int, said: str, what: str) -> EdgeferError:
-    *_, last = said.strip().splitlines() or ["it left no message"]
-    return line.failure(code, said) or EdgeferError(f"{line.name}: '{what[:60]}' ended with code {code}: {last}")
-
-
 def _probed(line: Line, python: str) -> str:
     """What the interpreter there says of itself.
 
     Raises:
         EnvironmentInvalid: there is none.
     """
-    done = _done(line, line.command(about.probe_line(python)), PATIENCE_S)
-    if done.returncode in (126, 127):
-        raise about.no_python(line.name, python, done.stderr)
-    if done.returncode:
-        raise _failure(line, done.returncode, done.stderr, f"{python} -c …")
-    return done.stdout
+    ended = done(line, line.command(about.probe_line(python)), PATIENCE_S)
+    if ended.returncode in (126, 127):
+        raise about.no_python(line.name, python, ended.stderr)
+    if ended.returncode:
+        raise failed(line, ended.returncode, ended.stderr, f"{python} -c …")
+    return ended.stdout
 
 
 def _send(line: Line, folder: PurePosixPath | str, what: dict[Path, str]) -> None:

@@ -13,6 +13,8 @@ from edgefer.spec import ModelSpec
 
 SCHEMA = 1
 MANIFEST, SPEC, SUMS = "bundle.json", "model.json", "SHA256SUMS"
+SIGNATURE = f"{SUMS}.sig"
+"""Made by ``edgefer.signing``, over the sums; the one file that they cannot list."""
 PRECISIONS = ("fp32", "int8")
 REMEDY = "copy the bundle again, or export it again"
 
@@ -104,7 +106,8 @@ def artifact(
 
 
 def seal(folder: Path) -> None:
-    """Write ``SHA256SUMS`` over every other file in the folder, sorted, as ``sha256sum -c`` reads it."""
+    """Write ``SHA256SUMS`` over every other file in the folder, sorted, as ``sha256sum -c`` reads it; an old signature goes."""
+    (Path(folder) / SIGNATURE).unlink(missing_ok=True)
     names = sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
     lines = [f"{sha256(Path(folder) / name)}  {name}\n" for name in names if name != SUMS]
     write_text(Path(folder) / SUMS, "".join(lines))

@@ -10,6 +10,7 @@
 """
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from edgefer.spec import ModelSpec
 
 SCHEMA = 1
 ARRAYS, WORDS = "golden/golden.npz", "golden/golden.json"
+MOST_BYTES = 64_000_000
+"""Of all arrays together; four frames of 320×240 take 2 MB."""
 CROP_LEVELS = 2
 """Largest difference of a crop, in grey levels."""
 FP32_TOLERANCE = 1e-4
@@ -120,16 +123,25 @@ def _read(bundle: Bundle, engine: str, precision: str) -> dict[str, np.ndarray]:
     wanted = "probabilities_fp32" if precision == "fp32" else f"probabilities_{engine}_{precision}"
     bundle.artifact(engine, precision)
     try:
+        _check_size(path)
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("frames", "landmarks", "crops")} | {"expected": file[wanted]}
     except FileNotFoundError:
         raise InputRejected(f"{path} is missing; {REMEDY}") from None
     except KeyError as error:
         raise InputRejected(f"{path} has no array {str(error).split()[0]} for {engine}/{precision}; {REMEDY}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
         raise InputRejected(f"{path} is damaged ({error}); {REMEDY}") from None
     _check_shapes(path, arrays, bundle.spec)
     return arrays
+
+
+def _check_size(path: Path) -> None:
+    """Refuse an archive that says it would unpack to more than any golden vectors need, before any of it is unpacked."""
+    with zipfile.ZipFile(path) as file:
+        size = sum(entry.file_size for entry in file.infolist())
+    if size > MOST_BYTES:
+        raise InputRejected(f"{path} would unpack to {size / 1e6:.0f} MB, over {MOST_BYTES / 1e6:.0f}; {REMEDY}")
 
 
 def _check_shapes(path: Path, arrays: dict[str, np.ndarray], spec: ModelSpec) -> None:

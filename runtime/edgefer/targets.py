@@ -25,7 +25,12 @@ REACH = {
     "emulated": {"cpu": str, "root": str},
 }
 """Kind of reach → its fields, all required; an empty host or serial is one that is not configured yet."""
-REACH_OPTIONAL = {"ssh": {"python": str, "identity": str, "options": list}, "adb": {"python": str}}
+_ANY = {"path": str, "machine": str}
+REACH_OPTIONAL = {
+    "local": {"path": str},
+    "ssh": {"python": str, "identity": str, "options": list, **_ANY},
+    "adb": {"python": str, **_ANY},
+}
 """Kind of reach → fields it may have as well."""
 EMULATED_CPUS = ("cortex-a72", "cortex-a76")
 QEMU = "qemu-aarch64-static"
@@ -169,6 +174,8 @@ def _reach_value_problems(value: dict) -> list[str]:
         problems.append(f"reach.port must be from 1 to 65535, not {value['port']}")
     if value.get("cpu", EMULATED_CPUS[0]) not in EMULATED_CPUS:
         problems.append(f"reach.cpu {value['cpu']!r} is not one of {', '.join(EMULATED_CPUS)}")
+    if not value.get("path", "/").startswith(("/", "~/")):
+        problems.append(f"reach.path must begin with / or ~/, not {value['path']!r}")
     dashed = [name for name in ("host", "user", "serial") if value.get(name, "").startswith("-")]
     return problems + [f"reach.{name} must not begin with a dash, which tools take for an option" for name in dashed]
 

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from edgefer.errors import journal_prefix
 
-NAMES = ("run", "doctor", "service")
+NAMES = ("run", "doctor", "service", "flash", "rollback", "status")
 
 
 def modules(wanted: str | None = None) -> list[ModuleType]:
