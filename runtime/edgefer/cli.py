@@ -45,7 +45,10 @@ def _add_run(commands) -> None:
     add("--precision", help=f"{' or '.join(bundle.PRECISIONS)} (default: the bundle's)")
     add("--threads", type=int, metavar="N", help="threads of the engine (default: the bundle's)")
     told = "; ".join(f"{name}: {what}" for name, what in detectors.NAMES.items())
-    add("--detector", help=f"{told} (default: yunet where its file is known, else haar)")
+    add(
+        "--detector",
+        help=f"{told} (default: --yunet's, own if the bundle has it, yunet if its file is known, haar)",
+    )
     add("--yunet", metavar="FILE", help=f"YuNet's ONNX file (default: the environment variable {detectors.VARIABLE})")
     add("--jsonl", metavar="FILE", help="write the lines to FILE, whole or not at all (default: standard output)")
     every = "in a video, look for faces in every N-th frame only (default %(default)s)"
@@ -59,7 +62,7 @@ def _run(args: argparse.Namespace) -> int:
     opened = bundle.load(args.bundle)
     choice = _choice(args, opened)
     source = open_source(args.source)
-    detector = _detector(args, opened)
+    detector = _detector(args, opened, choice)
     classifier = Classifier(opened, choice.engine, choice.precision, choice.threads)
     note(f"{opened.name}: {choice.engine} {choice.precision}, {choice.threads} threads; faces by {detector.name}")
     loop = FrameLoop(detector, classifier, source.moving, args.smooth, args.detect_every)
@@ -115,14 +118,14 @@ def _default_engine(opened: bundle.Bundle, precision: str) -> str:
     return usable[0]
 
 
-def _detector(args: argparse.Namespace, opened: bundle.Bundle) -> detectors.Detector:
+def _detector(args: argparse.Namespace, opened: bundle.Bundle, choice: _Choice) -> detectors.Detector:
     if args.yunet and args.detector not in (None, "yunet"):
         raise UsageError(f"--yunet names YuNet's file but --detector is '{args.detector}'; leave one out")
     yunet = args.yunet or os.environ.get(detectors.VARIABLE)
-    name = args.detector or ("yunet" if yunet else "haar")
-    if not (args.detector or yunet):
+    name = args.detector or _default_detector(opened, args.yunet, yunet)
+    if name == "haar" and not args.detector:
         note(f"finding faces by Haar cascade: no YuNet file is configured (--yunet or {detectors.VARIABLE})")
-    detector = detectors.load(name, yunet)
+    detector = detectors.load(name, yunet, opened.finder_model(choice.engine, choice.precision, choice.threads))
     framings = opened.spec.alignment.boxes
     if name == "haar" and name not in framings:
         raise InputRejected(
@@ -130,6 +133,13 @@ def _detector(args: argparse.Namespace, opened: bundle.Bundle) -> detectors.Dete
             f"(it has {', '.join(sorted(framings)) or 'none'}); use --detector yunet"
         )
     return detector
+
+
+def _default_detector(opened: bundle.Bundle, named: str | None, known: str | None) -> str:
+    """The bundle's own, unless YuNet's file is named on the command line; a variable that is set is no wish of this run."""
+    if opened.finder and not named:
+        return "own"
+    return "yunet" if known else "haar"
 
 
 @contextlib.contextmanager
