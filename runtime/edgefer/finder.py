@@ -177,7 +177,7 @@ def _grid(size: int, strides: tuple[int, ...], units: tuple[float, ...]) -> tupl
 
 
 def _suppressed(scores: np.ndarray, boxes: np.ndarray, points: np.ndarray, overlap: float) -> Found:
-    """The best of each heap of overlapping boxes, with the heap's box and landmarks weighted by score (BlazeFace, Section 4)."""
+    """The best of each heap of overlapping boxes, with the heap's box and landmarks weighted by score (BlazeFace, 4)."""
     areas = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1)
     left = np.arange(len(scores))
     kept = []

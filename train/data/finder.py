@@ -23,7 +23,7 @@ from edgefer.errors import EnvironmentInvalid, InputRejected
 from train.data import layout
 
 TITLE = "the finder's photographs"
-LAYOUT = "a folder 'finder' with photos/ and photos.csv, scenes/, and people/ and people.csv (docs/finder.md describes the files)"
+LAYOUT = "a folder 'finder' with photos/ and photos.csv, scenes/, and people/ and people.csv (see train/data/finder.py)"
 KINDS = ("photos", "scenes", "people")
 PARTS = ("train", "tune", "test")
 COLUMNS = 16

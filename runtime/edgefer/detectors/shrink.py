@@ -6,8 +6,8 @@ The rule, for a frame of W×H pixels, channels R, G, B (gray: R = G = B), and an
    columns that do not fill a block are left out. Each block becomes one pixel: with A = Σ over the block of
    77 R + 150 G + 29 B, its grey level is (A + 128 f²) div (256 f²). This gives w×h = (W div f)×(H div f) pixels.
 2. Lines. Where max(w, h) = m is then still longer than S (never twice as long), both sides shrink to S/m of it: the new
-   sides are max(1, (n S + m div 2) div m) for n = w and n = h. First the rows, then the columns of that result: new pixel i of a
-   side that shrinks from n to k lies at p = (2 i + 1) n 128 div k − 128 in 256ths of a pixel; with a = p div 256 and
+   sides are max(1, (n S + m div 2) div m) for n = w and n = h. First the rows, then the columns of that result: new pixel i of
+   a side that shrinks from n to k lies at p = (2 i + 1) n 128 div k − 128 in 256ths of a pixel; with a = p div 256 and
    t = p mod 256 it is (old[a] (256 − t) + old[min(a + 1, n − 1)] t + 128) div 256.
 3. The result lies in the upper left corner of an S×S square; the rest of it has grey level ``FILL``.
 
