@@ -55,7 +55,8 @@ def _claim(out: Path, run: dict) -> None:
     """A run folder belongs to one recipe and seed, but for its length; resuming with another would be neither."""
     file, run = out / "run.json", json.loads(json.dumps(run))
     there = read_json(file) if file.exists() else run
-    if {**there, "recipe": {**there["recipe"], "epochs": run["recipe"]["epochs"]}} != run:
+    lengths = {name: run["recipe"][name] for name in ("epochs", "last_epochs")}
+    if {**there, "recipe": {**there["recipe"], **lengths}} != run:
         raise InputRejected(f"{out} holds a run with another recipe or seed; give another --out, or delete it")
     write_json(file, run)
 

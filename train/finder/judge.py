@@ -46,8 +46,13 @@ def on_faces(detector: Detector, pictures: Sequence[Picture], least_part: float 
             for face, row in zip(found, rows, strict=True)
             if row >= 0 and counts[row] and face.landmarks is not None
         ]
-    spread = {"median": float(np.median(off)), "mean": float(np.mean(off)), "p90": float(np.percentile(off, 90))}
-    return {"found": rate(hits, faces), "false": false, "pictures": len(pictures), "landmarks": spread if off else None}
+    return {"found": rate(hits, faces), "false": false, "pictures": len(pictures), "landmarks": _spread(off)}
+
+
+def _spread(off: list[float]) -> dict | None:
+    if not off:
+        return None
+    return {"median": float(np.median(off)), "mean": float(np.mean(off)), "p90": float(np.percentile(off, 90))}
 
 
 def on_scenes(detector: Detector, pictures: Sequence[Picture]) -> dict:

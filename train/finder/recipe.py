@@ -28,7 +28,7 @@ class Recipe:
     """Synthetic faces pasted beside the photographed ones."""
     frames: int = 4000
     """Composed frames an epoch, new ones each time."""
-    epochs: int = 40
+    epochs: int = 24
     """Epochs. A run that goes on may be given another number: all before the last epochs does not depend on it."""
     last_epochs: int = 6
     """Of them, at the end, those in which frames have their full size and the learning rate falls."""
