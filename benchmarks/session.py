@@ -311,7 +311,7 @@ class Session:
 
     def time_pipeline(self) -> str:
         """Frame to label; says which frames and which detector."""
-        if not (self.device.timed and self.device.about.opencv):
+        if not (self.device.timed and (self.device.about.opencv or self.bundle.finder)):
             for name in ("pipeline_fps", "result_age_ms", "dropped_frames"):
                 self.measured[name] = None
                 self.notes.setdefault(name, "OpenCV is not there (pip install 'edgefer[camera]')")

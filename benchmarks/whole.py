@@ -74,8 +74,9 @@ def run(told: dict) -> dict:
         detector: name; ns: of each counted frame; faces: found in each; camera: see ``benchmarks.camera.paced``.
     """
     frames = np.load(told["frames"], allow_pickle=False)
-    detector = detectors.load("yunet" if told["yunet"] else "haar", told["yunet"])
     opened = bundle.load(told["bundle"], verify=False)
+    own = opened.finder_model(told["engine"], told["precision"], told["threads"])
+    detector = detectors.load("own" if own else "yunet" if told["yunet"] else "haar", told["yunet"], own)
     loop = FrameLoop(detector, Classifier(opened, told["engine"], told["precision"], told["threads"]), moving=True)
     ns, faces, end = [], [], None
     for index, image in enumerate(itertools.chain(frames[:WARM_FRAMES], frames)):

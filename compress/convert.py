@@ -3,16 +3,20 @@
 import torch
 from torch import nn
 
+OUTPUTS = ("probabilities",)
+"""Names of a classifier's outputs."""
 
-def openvino_model(graph: nn.Module, crop_shape: tuple[int, ...]):
+
+def openvino_model(graph: nn.Module, crop_shape: tuple[int, ...], outputs: tuple[str, ...] = OUTPUTS):
     """Trace a ``DeployedGraph`` in evaluation mode.
 
     Args:
         graph: uint8 (1, S, S, C) → float32 (1, classes).
         crop_shape: (1, S, S, C), which the model's input is fixed to.
+        outputs: names of the graph's outputs, in their order.
 
     Returns:
-        An ``openvino.Model`` with the input "crop" and the output "probabilities".
+        An ``openvino.Model`` with the input "crop" and these outputs.
     """
     import openvino  # slow to import
 
@@ -20,5 +24,6 @@ def openvino_model(graph: nn.Module, crop_shape: tuple[int, ...]):
         model = openvino.convert_model(graph, example_input=torch.zeros(crop_shape, dtype=torch.uint8))
     model.reshape(list(crop_shape))
     model.inputs[0].set_names({"crop"})
-    model.outputs[0].set_names({"probabilities"})
+    for port, name in zip(model.outputs, outputs, strict=True):
+        port.set_names({name})
     return model

@@ -1,5 +1,6 @@
 """Post-training quantisation to int8: NNCF for OpenVINO and ONNX, AI Edge Quantizer for LiteRT, from the same crops."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -65,8 +66,10 @@ def nncf_quantize(model, crops: np.ndarray, plan: Plan, input_name: str):
     )
 
 
-def litert_quantize(source: Path, crops: np.ndarray, destination: Path) -> None:
+def litert_quantize(source: Path, crops: np.ndarray, destination: Path, floats: Sequence[str] = ()) -> None:
     """Static int8 weights and activations of a fp32 .tflite; input stays uint8, softmax and output stay float.
+
+    ``floats`` names more operators that stay float, as ``TFLOperationName`` calls them.
 
     An int8 softmax output would tie the top two classes of about one face in 250, and LiteRT in a browser refuses one.
     """
@@ -74,7 +77,7 @@ def litert_quantize(source: Path, crops: np.ndarray, destination: Path) -> None:
 
     ((signature, names),) = Interpreter(str(source)).get_signature_list().items()
     (input_name,) = names["inputs"]
-    quantizer = _litert_quantizer(source)
+    quantizer = _litert_quantizer(source, floats)
     ranges = [quantizer.calibrate({signature: [{input_name: crop[None]}]}, num_threads=1) for crop in crops]
     typical = _typical_ranges(ranges)
     _share_ranges(typical, litert_moves(source))
@@ -110,14 +113,14 @@ def _share_ranges(ranges: dict, groups: list[set[str]]) -> None:
                 member["min"], member["max"] = np.full_like(member["min"], low), np.full_like(member["max"], high)
 
 
-def _litert_quantizer(source: Path):
+def _litert_quantizer(source: Path, floats: Sequence[str]):
     from ai_edge_quantizer import quantizer, recipe
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
     from ai_edge_quantizer.qtyping import TFLOperationName
 
     made = quantizer.Quantizer(str(source))
     made.load_quantization_recipe(recipe.static_wi8_ai8())
-    for operation in (TFLOperationName.OUTPUT, TFLOperationName.SOFTMAX):
+    for operation in (TFLOperationName.OUTPUT, TFLOperationName.SOFTMAX, *(TFLOperationName[name] for name in floats)):
         made.update_quantization_recipe(".*", operation, algorithm_key=AlgorithmName.NO_QUANTIZE)
     return made
 

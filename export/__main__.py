@@ -9,6 +9,7 @@ from edgefer import targets
 from edgefer.errors import UsageError, exit_with
 from edgefer.files import write_json
 from export import build, finish, wheels
+from export.build import SHIPPED_FINDER
 
 
 def arguments() -> argparse.Namespace:
@@ -19,6 +20,11 @@ def arguments() -> argparse.Namespace:
         "--data", help="folder or zip with FER+, or 'synthetic' (default: EDGEFER_DATA, else synthetic faces)"
     )
     parser.add_argument("--out", type=Path, help="folder to write (default: build/bundles/TARGET)")
+    parser.add_argument(
+        "--finder",
+        default=SHIPPED_FINDER,
+        help="folder of a face finder's checkpoint, or 'none' (default: the shipped one)",
+    )
     parser.add_argument("--devices", type=Path, help="another devices.yaml")
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the bundle's manifest, with the evidence, to FILE"
@@ -43,10 +49,14 @@ def main() -> int:
     if args.camera and not args.wheels:
         raise UsageError("--camera is about the wheels: give --wheels too")
     choice = wheels.wanted(target, args.wheels, args.camera) if args.wheels else None
-    out = build.bundle(args.checkpoint, target, args.data, args.out or Path("build/bundles") / target.name)
+    finder = None if args.finder == "none" else Path(args.finder)
+    out = args.out or Path("build/bundles") / target.name
+    build.bundle(args.checkpoint, target, args.data, out, finder=finder)
     finish.finish(out, choice, args.benchmark, args.sign, lambda text: print(text, file=sys.stderr, flush=True))
     made = bundles.load(out)
     for artifact in made.artifacts:
+        print(f"{artifact.name:<18} {artifact.bytes / 1e6:6.2f} MB  {artifact.file}")
+    for artifact in made.finder.artifacts if made.finder else ():
         print(f"{artifact.name:<18} {artifact.bytes / 1e6:6.2f} MB  {artifact.file}")
     if args.json:
         write_json(args.json, made.to_json())

@@ -7,23 +7,32 @@ from pathlib import Path
 from compress import calibration, plan
 from compress.toollog import Say, tool_output
 from edgefer import bundle as bundles
-from edgefer import engines, golden
+from edgefer import engines, finder_golden, golden
 from edgefer.errors import BudgetBroken, EdgeferError
 from edgefer.files import new_folder, read_json
 from edgefer.spec import ModelSpec
 from edgefer.targets import Target
+from export import finder as finders
 from export import inputs, provenance, to_litert, to_onnx, to_openvino
 from export.ladder import Ladder, told
 from train import checkpoint as checkpoints
 from train import evaluate, graph
 from train.data import synthetic
+from train.finder.checkpoint import SHIPPED as SHIPPED_FINDER
 
 FORMATS = (to_litert, to_onnx, to_openvino)
 """Each has ENGINE, FORMAT, write_fp32 and write_int8."""
 GOLDEN_FRAMES, GOLDEN_SEED, GOLDEN_SIZE = 4, 3, (320, 240)
 
 
-def bundle(checkpoint: Path, target: Target, data: str | None, out: Path, quiet: bool = False) -> Path:
+def bundle(
+    checkpoint: Path,
+    target: Target,
+    data: str | None,
+    out: Path,
+    quiet: bool = False,
+    finder: Path | None = SHIPPED_FINDER,
+) -> Path:
     """Build the bundle of a target, or reuse the one in ``out`` when nothing it is made from changed.
 
     Args:
@@ -32,6 +41,7 @@ def bundle(checkpoint: Path, target: Target, data: str | None, out: Path, quiet:
         data: folder or zip with FER+, "synthetic", or None for ``EDGEFER_DATA`` or else synthetic faces.
         out: folder to write; replaced only by a whole, verified bundle.
         quiet: print nothing.
+        finder: folder of a face finder's checkpoint, or None for a bundle without one.
 
     Returns:
         ``out``.
@@ -41,14 +51,14 @@ def bundle(checkpoint: Path, target: Target, data: str | None, out: Path, quiet:
         InputRejected: the checkpoint is damaged.
     """
     network, spec = checkpoints.load(checkpoint)
-    made_from = inputs.describe(Path(checkpoint), target, data)
+    made_from = inputs.describe(Path(checkpoint), target, data, finder)
     reason = _why_build(out, made_from)
     if not quiet:
         told = f"building, {reason}" if reason else "reused, the hashes of its inputs are unchanged"
         print(f"bundle {out}: {told}", file=sys.stderr, flush=True)
     if reason:
         with new_folder(out) as folder, tool_output(out.with_name(f"{out.name}.log"), quiet) as say:
-            _Build(network, spec, target, data, folder, say).run(made_from, checkpoint)
+            _Build(network, spec, target, data, folder, say).run(made_from, checkpoint, finder)
     return out
 
 
@@ -69,13 +79,14 @@ class _Build:
 
     def __init__(self, network, spec: ModelSpec, target: Target, data: str | None, folder: Path, say: Say):
         self.network, self.spec, self.target, self.folder, self.say = network, spec, target, folder, say
+        self._data = data
         self.graph = graph.DeployedGraph(network, spec).eval()
         self.calibration = calibration.collect(spec, data)
         self.crops = evaluate.crops(spec, data)
         reference = graph.probabilities(network, spec, self.crops.crops)
         self.ladder = Ladder(reference, self.crops.labels, spec.labels, self.crops.source, target.margin_points)
 
-    def run(self, made_from: dict, checkpoint: Path) -> None:
+    def run(self, made_from: dict, checkpoint: Path, finder: Path | None) -> None:
         trials = self._trials(Path(checkpoint))
         artifacts = [artifact for format in FORMATS for artifact in self._artifacts(format, trials[-1].plan)]
         data = {
@@ -100,6 +111,7 @@ class _Build:
             data=data,
             inputs=made_from,
             defaults={"engine": self.target.engine, "precision": self.target.precision, "threads": self.target.threads},
+            finder=finders.add(finder, self.target, self._data, self.folder, FORMATS, self.say) if finder else None,
         ).write_manifest()
         self._golden(made)
         provenance.write(made)
@@ -150,3 +162,7 @@ class _Build:
             found = golden.check(opened, artifact.engine, artifact.precision, self.target.threads)
             if found:
                 raise BudgetBroken(f"golden vectors of {artifact.name} do not replay: {'; '.join(found)}")
+        for artifact in opened.finder.artifacts if opened.finder else ():
+            found = finder_golden.check(opened, artifact.engine, artifact.precision, self.target.threads)
+            if found:
+                raise BudgetBroken(f"golden vectors of finder {artifact.name} do not replay: {'; '.join(found)}")

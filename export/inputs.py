@@ -7,10 +7,11 @@ from pathlib import Path
 from edgefer.files import sha256
 from edgefer.targets import Target
 from train.data import ferplus, synthetic
+from train.data import finder as finder_data
 from train.evaluate import use_ferplus
 
 ROOT = Path(__file__).resolve().parents[1]
-CODE = ("compress", "export", "train/models", "train/data", "runtime/edgefer")
+CODE = ("compress", "export", "train/models", "train/data", "train/finder", "runtime/edgefer")
 CODE_FILES = ("train/graph.py", "train/checkpoint.py", "train/evaluate/data.py", "train/evaluate/subject.py")
 PACKAGES = (
     "torch", "torchvision", "nncf", "openvino", "onnx", "onnxscript", "onnxruntime", "litert-torch", "ai-edge-litert",
@@ -18,19 +19,20 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def describe(checkpoint: Path, target: Target, data: str | None) -> dict[str, str]:
+def describe(checkpoint: Path, target: Target, data: str | None, finder: Path | None = None) -> dict[str, str]:
     """Name → hash or version of everything that decides a bundle's bytes."""
     made_from = network(checkpoint)
     made_from["target"] = _hash_text(
         repr((target.name, target.engine, target.precision, target.threads, target.vnni, target.margin_points))
     )
-    return made_from | {"data": _data(data)}
+    made_from["finder"] = _hash_folder(finder) if finder else "none"
+    return made_from | {"data": _data(data) + _photos(data)}
 
 
 def network(checkpoint: Path) -> dict[str, str]:
     """Name → hash or version of what decides an exported file, whatever the target and the data."""
     return {
-        "checkpoint": _hash_files(sorted(p for p in checkpoint.iterdir() if p.is_file()), checkpoint),
+        "checkpoint": _hash_folder(checkpoint),
         "code": _hash_files(_code(), ROOT),
         "packages": " ".join(f"{name}=={version(name)}" for name in PACKAGES),
     }
@@ -55,6 +57,16 @@ def _data(data: str | None) -> str:
         return f"FER+ zip {sha256(place)}"
     tables = sorted(place.glob("FER2013*/label.csv"))
     return f"FER+ folder {_hash_files(tables, place)}"
+
+
+def _photos(data: str | None) -> str:
+    """The finder's photographs are known by their table."""
+    place = finder_data.find(data) if data != "synthetic" else None
+    return f", photographs {sha256(place / 'photos.csv')}" if place else ""
+
+
+def _hash_folder(folder: Path) -> str:
+    return _hash_files(sorted(p for p in folder.iterdir() if p.is_file()), folder)
 
 
 def _hash_files(paths: list[Path], root: Path) -> str:

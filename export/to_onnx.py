@@ -7,6 +7,7 @@ import onnx
 import torch
 from torch import nn
 
+from compress.convert import OUTPUTS
 from compress.quantize import Plan, nncf_quantize
 from export.onnx_moves import sink_dequantize
 
@@ -14,11 +15,11 @@ ENGINE, FORMAT = "onnxruntime", "onnx"
 FP32, INT8 = "fp32.onnx", "int8.onnx"
 
 
-def write_fp32(graph: nn.Module, crop_shape: tuple[int, ...], folder: Path) -> list[str]:
-    """Write the graph; returns the files' names."""
+def write_fp32(graph: nn.Module, crop_shape: tuple[int, ...], folder: Path, outputs=OUTPUTS) -> list[str]:
+    """Write the graph, its outputs named so; returns the files' names."""
     example = (torch.zeros(crop_shape, dtype=torch.uint8),)
     program = torch.onnx.export(
-        graph, example, dynamo=True, verbose=False, input_names=["crop"], output_names=["probabilities"]
+        graph, example, dynamo=True, verbose=False, input_names=["crop"], output_names=list(outputs)
     )
     model = program.model_proto
     for node in model.graph.node:  # where in Python an operation came from, with this machine's paths
@@ -30,8 +31,8 @@ def write_fp32(graph: nn.Module, crop_shape: tuple[int, ...], folder: Path) -> l
     return [FP32]
 
 
-def write_int8(crops: np.ndarray, plan: Plan, folder: Path) -> list[str]:
-    """Quantise the fp32 file in ``folder``; returns the files' names."""
+def write_int8(crops: np.ndarray, plan: Plan, folder: Path, floats=()) -> list[str]:
+    """Quantise the fp32 file in ``folder``; returns the files' names. ``floats`` is LiteRT's: NNCF leaves outputs float."""
     model = onnx.load(folder / FP32)
     quantized = nncf_quantize(model, crops, plan, model.graph.input[0].name)
     sink_dequantize(quantized)

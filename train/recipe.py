@@ -10,6 +10,7 @@ from edgefer.errors import InputRejected, UsageError, unknown
 from train.augment import Augmentation
 
 FOLDER = Path(__file__).parent / "recipes"
+ROOT = FOLDER.parents[1]
 TARGETS = ("majority", "votes")
 BALANCES = ("none", "oversample", "weighted")
 
@@ -101,9 +102,16 @@ def load(recipe: str, overrides: list[str] = ()) -> Recipe:
         UsageError: no such recipe, or an override that is not ``key=value``.
         InputRejected: not YAML, or fields that are unknown, missing or of the wrong kind; all of them at once.
     """
-    path = Path(recipe) if recipe.endswith(".yaml") else FOLDER / f"{recipe}.yaml"
+    value, path = read(recipe, FOLDER, overrides)
+    return from_json(value, str(path))
+
+
+def read(recipe: str, folder: Path, overrides: list[str] = ()) -> tuple[dict, Path]:
+    """A recipe's plain data and its file, by name in ``folder`` or by path; overridden, not yet checked; raises as ``load``."""
+    path = Path(recipe) if recipe.endswith(".yaml") else folder / f"{recipe}.yaml"
     if not path.is_file():
-        raise unknown("recipe", recipe, names(), "train/recipes/")
+        there = sorted(file.stem for file in folder.glob("*.yaml"))
+        raise unknown("recipe", recipe, there, f"{folder.relative_to(ROOT).as_posix()}/")
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -112,18 +120,18 @@ def load(recipe: str, overrides: list[str] = ()) -> Recipe:
         raise InputRejected(f"{path} must hold 'field: value' lines")
     for override in overrides:
         _override(value, override)
-    return from_json(value, str(path))
+    return value, path
 
 
 def from_json(value: dict, source: str = "recipe") -> Recipe:
     """Build a recipe from plain data; ``source`` names the file in errors."""
     value = dict(value)
-    problems = _problems(Recipe, value)
+    found = problems(Recipe, value)
     augmentation = value.get("augmentation", {})
     if isinstance(augmentation, dict):
-        problems += [f"augmentation: {p}" for p in _problems(Augmentation, augmentation)]
-    if problems:
-        raise InputRejected(f"{source}: {'; '.join(problems)}")
+        found += [f"augmentation: {p}" for p in problems(Augmentation, augmentation)]
+    if found:
+        raise InputRejected(f"{source}: {'; '.join(found)}")
     return Recipe(**{**value, "augmentation": Augmentation(**augmentation)})
 
 
@@ -137,17 +145,17 @@ def _override(value: dict, override: str) -> None:
     value[last] = yaml.safe_load(text)
 
 
-def _problems(cls: type, value: dict) -> list[str]:
+def problems(cls: type, value: dict) -> list[str]:
     """Unknown fields, missing fields, and values not of the field's kind."""
     known = {f.name: f for f in fields(cls)}
-    problems = [f"unknown field '{name}' (there are {', '.join(known)})" for name in value if name not in known]
+    found = [f"unknown field '{name}' (there are {', '.join(known)})" for name in value if name not in known]
     for name, f in known.items():
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if name not in value:
-            problems += [f"field '{name}' is missing"] if required else []
+            found += [f"field '{name}' is missing"] if required else []
             continue
-        kinds = {int: int, float: (int, float), str: str, bool: bool, dict: dict}.get(f.type, dict)
+        kinds = {int: int, float: (int, float), str: str, bool: bool, dict: dict, list: list}.get(f.type, dict)
         if not isinstance(value[name], kinds) or (f.type is not bool and isinstance(value[name], bool)):
             wanted = getattr(f.type, "__name__", "mapping")
-            problems.append(f"field '{name}' must be {wanted}, not {value[name]!r}")
-    return problems
+            found.append(f"field '{name}' must be {wanted}, not {value[name]!r}")
+    return found

@@ -68,7 +68,7 @@ class Recogniser:
     @cached_property
     def detector(self):
         """Loaded when it is first needed."""
-        return choose.detector(self.bundle, self._detector, self._yunet, self._note)
+        return choose.detector(self.bundle, self._detector, self._yunet, self.choice, self._note)
 
     @cached_property
     def classifier(self) -> Classifier:

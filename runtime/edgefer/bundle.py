@@ -9,12 +9,15 @@ from pathlib import Path, PurePosixPath
 
 from edgefer.errors import InputRejected, unknown
 from edgefer.files import read_json, sha256, write_json, write_text
+from edgefer.finder import FinderModel, FinderSpec
 from edgefer.spec import ModelSpec
 
 SCHEMA = 1
 MANIFEST, SPEC, SUMS = "bundle.json", "model.json", "SHA256SUMS"
 SIGNATURE = f"{SUMS}.sig"
 """Made by ``edgefer.signing``, over the sums; the one file that they cannot list."""
+FINDER = "finder/finder.json"
+"""The FinderSpec, where a bundle has a face finder; its artifacts lie beside it."""
 PRECISIONS = ("fp32", "int8")
 REMEDY = "copy the bundle again, or export it again"
 
@@ -56,6 +59,22 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class BundledFinder:
+    """The bundle's own face finder."""
+
+    spec: FinderSpec
+    artifacts: tuple[Artifact, ...]
+    data: dict = field(default_factory=dict)
+    """What it was calibrated and compared on: ``{calibration: …, parity: …}``."""
+
+    def artifact(self, engine: str, precision: str) -> Artifact:
+        """The artifact for an engine and a precision, else one that is nearest: this engine in fp32, any in this precision."""
+        wanted = [(engine, precision), (engine, "fp32"), (engine, "int8")]
+        by_name = {(a.engine, a.precision): a for a in self.artifacts}
+        return next((by_name[pair] for pair in wanted if pair in by_name), self.artifacts[0])
+
+
+@dataclass(frozen=True)
 class Bundle:
     """A loaded manifest and where it lies."""
 
@@ -71,6 +90,8 @@ class Bundle:
     """What it was made from, by hash, so that a finished one can be reused."""
     defaults: dict = field(default_factory=dict)
     """What its target runs: ``{engine, precision, threads}``; used where a user names none. May be empty."""
+    finder: BundledFinder | None = None
+    """None in bundles without a face finder of their own, as all before version 0.2 were."""
 
     def artifact(self, engine: str, precision: str) -> Artifact:
         """The artifact for an engine and a precision; an unknown pair is a UsageError listing those that exist."""
@@ -83,16 +104,29 @@ class Bundle:
         """The file to hand to ``edgefer.engines.load``; for the null engine, which has no model, the ModelSpec's."""
         return self.folder / (SPEC if engine == "null" else self.artifact(engine, precision).file)
 
+    def finder_model(self, engine: str, precision: str, threads: int = 1) -> FinderModel | None:
+        """What ``edgefer.detectors.load`` needs of the bundle's finder, beside a classifier on ``engine``; None without one."""
+        if self.finder is None:
+            return None
+        chosen = self.finder.artifact(engine, precision)
+        return FinderModel(self.folder / chosen.file, self.finder.spec, chosen.engine, threads)
+
     def to_json(self) -> dict:
         """The manifest. The ModelSpec is not in it: it has its own file."""
         fields = {name: getattr(self, name) for name in MANIFEST_FIELDS}
-        return {"schema": SCHEMA, **fields, "artifacts": [asdict(artifact) for artifact in self.artifacts]}
+        value = {"schema": SCHEMA, **fields, "artifacts": [asdict(artifact) for artifact in self.artifacts]}
+        if self.finder:
+            artifacts = [asdict(artifact) for artifact in self.finder.artifacts]
+            value["finder"] = {"artifacts": artifacts, "data": self.finder.data}
+        return value
 
     def write_manifest(self, folder: Path | None = None) -> "Bundle":
         """Write ``bundle.json`` and ``model.json`` into a folder (default: its own); then ``seal`` the folder."""
         folder = Path(folder or self.folder)
         write_json(folder / MANIFEST, self.to_json())
         self.spec.save(folder / SPEC)
+        if self.finder:
+            self.finder.spec.save(folder / FINDER)
         return replace(self, folder=folder)
 
 
@@ -136,8 +170,16 @@ def load(folder: str | Path, verify: bool = True) -> Bundle:
     _reject(folder, _sum_problems(folder, sums, verify))
     _reject(folder / MANIFEST, _manifest_problems(value, sums))
     rest = {name: value[name] for name in MANIFEST_FIELDS if name != "artifacts"}
-    artifacts = tuple(Artifact(**{name: entry[name] for name in ARTIFACT_FIELDS}) for entry in value["artifacts"])
-    return Bundle(folder=folder, spec=ModelSpec.load(folder / SPEC), artifacts=artifacts, **rest)
+    finder = value.get("finder")
+    if finder:
+        finder = BundledFinder(FinderSpec.load(folder / FINDER), _artifacts(finder), finder["data"])
+    return Bundle(
+        folder=folder, spec=ModelSpec.load(folder / SPEC), artifacts=_artifacts(value), finder=finder, **rest
+    )  # fmt: skip
+
+
+def _artifacts(value: dict) -> tuple[Artifact, ...]:
+    return tuple(Artifact(**{name: entry[name] for name in ARTIFACT_FIELDS}) for entry in value["artifacts"])
 
 
 def read_sums(folder: Path) -> dict[str, str]:
@@ -197,15 +239,28 @@ def _manifest_problems(value: dict, sums: dict[str, str]) -> list[str]:
     if problems:
         return problems
     problems += _field_problems(value["defaults"], DEFAULT_FIELDS, "defaults: ") if value["defaults"] else []
-    names = []
-    for number, entry in enumerate(value["artifacts"]):
-        where = f"artifact {number}: "
+    return problems + _all_artifact_problems(value["artifacts"], sums, "") + _finder_problems(value, sums)
+
+
+def _finder_problems(value: dict, sums: dict[str, str]) -> list[str]:
+    """Of the optional section ``finder``."""
+    if value.get("finder") is None:
+        return []
+    problems = _field_problems(value["finder"], {"artifacts": list, "data": dict}, "finder: ")
+    problems += [] if FINDER in sums else [f"{SUMS} does not list {FINDER}"]
+    return problems or _all_artifact_problems(value["finder"]["artifacts"], sums, "finder: ")
+
+
+def _all_artifact_problems(entries: list, sums: dict[str, str], what: str) -> list[str]:
+    problems, names = [], []
+    for number, entry in enumerate(entries):
+        where = f"{what}artifact {number}: "
         found = _field_problems(entry, ARTIFACT_FIELDS, where) or _artifact_problems(entry, sums, where)
         problems += found
         if not found:
             names.append(f"{entry['engine']}/{entry['precision']}")
-    problems += [f"artifact {name} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    return problems + ([] if value["artifacts"] else ["it lists no artifact"])
+    problems += [f"{what}artifact {name} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    return problems + ([] if entries else [f"{what}it lists no artifact"])
 
 
 def _field_problems(value, fields: dict, where: str = "") -> list[str]:

@@ -46,21 +46,26 @@ def _default_engine(opened: bundle.Bundle, precision: str, note: Note) -> str:
     return usable[0]
 
 
-def detector(opened: bundle.Bundle, name: str | None, yunet: str | Path | None, note: Note) -> detectors.Detector:
-    """The detector named, else YuNet where its file is known, else Haar.
+def detector(
+    opened: bundle.Bundle, name: str | None, yunet: str | Path | None, chosen: Choice, note: Note
+) -> detectors.Detector:
+    """The detector named, else the bundle's own finder, else YuNet where its file is known, else Haar.
+
+    A YuNet file that is named counts as YuNet named; the variable that names one does not, since it is no wish of this run.
 
     Raises:
-        UsageError: no such detector, or a file of YuNet for another one.
+        UsageError: no such detector, a file of YuNet for another one, or a finder that the bundle does not have.
         EnvironmentInvalid: OpenCV or YuNet's file is missing.
         InputRejected: YuNet's file is damaged, or the model has no framing for the detector's boxes.
     """
     if yunet and name not in (None, "yunet"):
         raise UsageError(f"--yunet names YuNet's file but --detector is '{name}'; leave one out")
-    yunet = yunet or os.environ.get(detectors.VARIABLE)
-    if not (name or yunet):
+    known = yunet or os.environ.get(detectors.VARIABLE)
+    own = "own" if opened.finder and not yunet else None
+    if not (name or own or known):
         note(f"finding faces by Haar cascade: no YuNet file is configured (--yunet or {detectors.VARIABLE})")
-    name = name or ("yunet" if yunet else "haar")
-    found = detectors.load(name, yunet)
+    name = name or own or ("yunet" if known else "haar")
+    found = detectors.load(name, known, opened.finder_model(*chosen))
     framings = opened.spec.alignment.boxes
     if name == "haar" and name not in framings:
         raise InputRejected(

@@ -39,7 +39,8 @@ def _add_models(add) -> None:
     add("--precision", help=f"{' or '.join(bundle.PRECISIONS)} (default: the bundle's)")
     add("--threads", type=int, metavar="N", help="threads of the engine (default: the bundle's)")
     told = "; ".join(f"{name}: {what}" for name, what in detectors.NAMES.items())
-    add("--detector", help=f"{told} (default: yunet where its file is known, else haar)")
+    default = "--yunet's, own if the bundle has it, yunet if its file is known, haar"
+    add("--detector", help=f"{told} (default: {default})")
     add("--yunet", metavar="FILE", help=f"YuNet's ONNX file (default: the environment variable {detectors.VARIABLE})")
     every = f"look for faces in every N-th frame and follow them in between (default: 1, live {DETECT_EVERY_LIVE})"
     add("--detect-every", type=int, metavar="N", help=every)

@@ -6,11 +6,13 @@ from typing import Protocol
 import numpy as np
 
 from edgefer.align import check_frame
-from edgefer.errors import EnvironmentInvalid, unknown
+from edgefer.errors import EnvironmentInvalid, InputRejected, unknown
 from edgefer.faces import Face
+from edgefer.finder import FinderModel
 
 VARIABLE = "EDGEFER_YUNET"
 NAMES = {
+    "own": "the bundle's own small network, with five landmarks; needs no OpenCV",
     "yunet": "a small network that also finds five landmarks; needs its ONNX file",
     "haar": "OpenCV's cascade, a box only; needs nothing, misses more",
     "none": "the whole image is one face crop, as in data sets of crops",
@@ -42,22 +44,31 @@ class WholeFrame:
         return [Face(box=(0.0, 0.0, float(width), float(height)), score=1.0, detector=self.name)]
 
 
-def load(name: str, yunet: str | Path | None = None) -> Detector:
+def load(name: str, yunet: str | Path | None = None, own: FinderModel | None = None) -> Detector:
     """Make a detector.
 
     Args:
         name: one of ``NAMES``.
         yunet: YuNet's ONNX file; only ``yunet`` needs it.
+        own: the bundle's finder; only ``own`` needs it.
 
     Raises:
         UsageError: no such detector.
-        EnvironmentInvalid: OpenCV is missing or too new (Haar), or no file of YuNet is named.
-        InputRejected: YuNet's file is missing or damaged.
+        EnvironmentInvalid: OpenCV is missing or too new (Haar), no file of YuNet is named, or the engine is not installed.
+        InputRejected: YuNet's file is missing or damaged, or there is no finder in the bundle.
     """
     if name not in NAMES:
         raise unknown("detector", name, NAMES, "edgefer")
     if name == "none":
         return WholeFrame()
+    if name == "own":
+        if own is None:
+            raise InputRejected(
+                "the bundle has no face finder of its own; export it again with this version, or use --detector yunet or haar"
+            )
+        from edgefer.detectors import own as own_module
+
+        return own_module.load(*own)
     if name == "haar":
         from edgefer.detectors import haar
 

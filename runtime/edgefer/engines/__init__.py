@@ -5,9 +5,11 @@ This module knows names only; an engine's package is imported by its own module 
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from edgefer.engines import contract
 from edgefer.errors import EnvironmentInvalid, UsageError, unknown
 
 if TYPE_CHECKING:  # the doctor reads the table where numpy may be what is broken
@@ -43,6 +45,7 @@ class Engine(Protocol):
     input_shape: tuple[int, int, int, int]
     """(1, size, size, channels), as the model file says."""
     classes: int
+    output_shapes: tuple[tuple[int, ...], ...]
 
     def infer(self, crop: "np.ndarray") -> "np.ndarray":
         """uint8 ``input_shape`` → float32 probabilities (1, classes).
@@ -51,24 +54,33 @@ class Engine(Protocol):
             InputRejected: the crop has another shape or dtype.
         """
 
+    def run(self, image: np.ndarray) -> list[np.ndarray]:
+        """uint8 ``input_shape`` → every output, float32, in the order of ``output_shapes``; raises as ``infer``."""
+
     @property
     def details(self) -> dict:
         """What really runs, as JSON values: engine version, threads, and by the engine's own account ``layers``: dtype → how
         many layers that multiply (convolutions, dense ones) are computed in it. Asking may take time and memory."""
 
 
-def load(name: str, model: Path, threads: int = 1) -> Engine:
+def load(name: str, model: Path, threads: int = 1, check: Callable = contract.check_graph) -> Engine:
     """Load a model file.
+
+    Args:
+        name: one of ``ENGINES``.
+        model: the file.
+        threads: of the engine.
+        check: what the graph's inputs and outputs must be: one of ``edgefer.engines.contract``, by default a classifier's.
 
     Raises:
         UsageError: no such engine, or fewer than one thread.
         EnvironmentInvalid: the engine's package is not installed.
-        InputRejected: the file is damaged, or its graph is not uint8 (1, S, S, C) → float32 (1, classes).
+        InputRejected: the file is damaged, or its graph is not what ``check`` wants.
     """
     row = row_of(name)
     if threads < 1:
         raise UsageError(f"threads must be at least 1, not {threads}")
-    return importlib.import_module(row.module).load(Path(model), threads)
+    return importlib.import_module(row.module).load(Path(model), threads, check)
 
 
 def row_of(name: str) -> Row:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from edgefer.errors import InputRejected
+from edgefer.finder import OUTPUTS
 
 Tensor = tuple[str, tuple]
 """Name of a dtype and a shape, as a model file states them."""
@@ -37,6 +38,24 @@ def check_graph(model: Path, inputs: list[Tensor], outputs: list[Tensor]) -> Non
     if not (len(outputs) == 1 and outputs[0][0] == "float32" and _is_row(outputs[0][1])):
         raise InputRejected(
             f"{model}: output must be one float32 (1, classes), not {_told(outputs)}; export the model again"
+        )
+
+
+def check_finder(model: Path, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+    """Refuse a model that is no face finder: uint8 gray square in; scores, boxes and landmarks of the same cells out.
+
+    Raises:
+        InputRejected: names what the file has instead.
+    """
+    if not (len(inputs) == 1 and inputs[0][0] == "uint8" and _is_crop(inputs[0][1]) and inputs[0][1][3] == 1):
+        raise InputRejected(
+            f"{model}: a finder's input must be one uint8 (1, S, S, 1), not {_told(inputs)}; export the bundle again"
+        )
+    widths = sorted(shape[2] for dtype, shape in outputs if dtype == "float32" and len(shape) == 3 and shape[0] == 1)
+    if not (widths == sorted(OUTPUTS.values()) and len({shape[1] for _, shape in outputs}) == 1):
+        raise InputRejected(
+            f"{model}: a finder's outputs must be float32 (1, cells, 1), (1, cells, 4) and (1, cells, 10), "
+            f"not {_told(outputs)}; export the bundle again"
         )
 
 

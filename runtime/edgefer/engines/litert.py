@@ -2,6 +2,7 @@
 
 import importlib
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +22,19 @@ class LiteRT:
 
     def __init__(self, interpreter, package: str, threads: int):
         self._interpreter, self._package, self._threads = interpreter, package, threads
-        (input_,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
-        self._input, self._output = input_["index"], output["index"]
-        self.input_shape, self.classes = _shape(input_), _shape(output)[1]
+        (input_,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        self._input, self._outputs = input_["index"], [output["index"] for output in outputs]
+        self.input_shape, self.output_shapes = _shape(input_), tuple(map(_shape, outputs))
+        self.classes = self.output_shapes[0][1]
 
     def infer(self, crop: np.ndarray) -> np.ndarray:
-        contract.check_crop(crop, self.input_shape)
-        self._interpreter.set_tensor(self._input, crop)
+        return self.run(crop)[0]
+
+    def run(self, image: np.ndarray) -> list[np.ndarray]:
+        contract.check_crop(image, self.input_shape)
+        self._interpreter.set_tensor(self._input, image)
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output)
+        return [self._interpreter.get_tensor(output) for output in self._outputs]
 
     @property
     def details(self) -> dict:
@@ -49,7 +54,7 @@ class LiteRT:
         }
 
 
-def load(model: Path, threads: int) -> LiteRT:
+def load(model: Path, threads: int, check: Callable = contract.check_graph) -> LiteRT:
     """See ``edgefer.engines.load``."""
     package, module = _module()
     contract.check_file(model)
@@ -58,7 +63,7 @@ def load(model: Path, threads: int) -> LiteRT:
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise contract.damaged(model, error) from None
-    contract.check_graph(
+    check(
         model,
         [(np.dtype(t["dtype"]).name, _shape(t)) for t in interpreter.get_input_details()],
         [(np.dtype(t["dtype"]).name, _shape(t)) for t in interpreter.get_output_details()],

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,17 @@ class OnnxRuntime:
 
     def __init__(self, session, model: Path, version: str, threads: int):
         self._session, self._model, self._version, self._threads = session, model, version, threads
-        (input_,), (output,) = session.get_inputs(), session.get_outputs()
-        self._input, self.input_shape, self.classes = input_.name, tuple(input_.shape), output.shape[1]
+        (input_,), outputs = session.get_inputs(), session.get_outputs()
+        self._input, self.input_shape = input_.name, tuple(input_.shape)
+        self.output_shapes = tuple(tuple(output.shape) for output in outputs)
+        self.classes = self.output_shapes[0][1]
 
     def infer(self, crop: np.ndarray) -> np.ndarray:
-        contract.check_crop(crop, self.input_shape)
-        return self._session.run(None, {self._input: crop})[0]
+        return self.run(crop)[0]
+
+    def run(self, image: np.ndarray) -> list[np.ndarray]:
+        contract.check_crop(image, self.input_shape)
+        return self._session.run(None, {self._input: image})
 
     @property
     def details(self) -> dict:
@@ -45,7 +51,7 @@ class OnnxRuntime:
         }
 
 
-def load(model: Path, threads: int) -> OnnxRuntime:
+def load(model: Path, threads: int, check: Callable = contract.check_graph) -> OnnxRuntime:
     """See ``edgefer.engines.load``."""
     try:
         import onnxruntime
@@ -56,7 +62,7 @@ def load(model: Path, threads: int) -> OnnxRuntime:
         session = _session(model, threads)
     except Exception as error:  # onnxruntime's own errors have no public base class narrower than Exception
         raise contract.damaged(model, error) from None
-    contract.check_graph(model, _tensors(session.get_inputs()), _tensors(session.get_outputs()))
+    check(model, _tensors(session.get_inputs()), _tensors(session.get_outputs()))
     return OnnxRuntime(session, model, onnxruntime.__version__, threads)
 
 

@@ -1,6 +1,7 @@
 """OpenVINO: .xml + .bin models on its CPU plugin, tuned for the latency of single frames."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,17 @@ class OpenVino:
 
     def __init__(self, compiled, version: str):
         self._compiled, self._version = compiled, version
-        self._request, self._output = compiled.create_infer_request(), compiled.output(0)
-        self.input_shape, self.classes = _shape(compiled.input(0)), _shape(self._output)[1]
+        self._request, self._outputs = compiled.create_infer_request(), list(compiled.outputs)
+        self.input_shape, self.output_shapes = _shape(compiled.input(0)), tuple(map(_shape, self._outputs))
+        self.classes = self.output_shapes[0][1]
 
     def infer(self, crop: np.ndarray) -> np.ndarray:
-        contract.check_crop(crop, self.input_shape)
-        return self._request.infer([crop], share_inputs=True)[self._output].copy()
+        return self.run(crop)[0]
+
+    def run(self, image: np.ndarray) -> list[np.ndarray]:
+        contract.check_crop(image, self.input_shape)
+        found = self._request.infer([image], share_inputs=True)
+        return [found[output].copy() for output in self._outputs]
 
     @property
     def details(self) -> dict:
@@ -41,7 +47,7 @@ class OpenVino:
         }
 
 
-def load(model: Path, threads: int) -> OpenVino:
+def load(model: Path, threads: int, check: Callable = contract.check_graph) -> OpenVino:
     """See ``edgefer.engines.load``."""
     try:
         import openvino
@@ -56,7 +62,7 @@ def load(model: Path, threads: int) -> OpenVino:
     core = openvino.Core()
     try:
         network = core.read_model(model)
-        contract.check_graph(model, _tensors(network.inputs), _tensors(network.outputs))
+        check(model, _tensors(network.inputs), _tensors(network.outputs))
         compiled = core.compile_model(network, "CPU", settings)
     except RuntimeError as error:
         raise contract.damaged(model, error) from None

@@ -1,0 +1,67 @@
+"""The squares that set a quantised finder's ranges, and those on which every format is compared with fp32."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgefer.detectors.shrink import to_square
+from edgefer.errors import EnvironmentInvalid
+from edgefer.finder import FinderSpec
+from train.data import finder, synthetic
+from train.finder import cutouts
+from train.finder.compose import compose
+
+CALIBRATION, PARITY = 200, 300
+"""How many squares."""
+CALIBRATION_SEED, PARITY_SEED = 11, 12
+PHOTOS = 600
+"""Photographs of the training part that calibration frames are composed from."""
+FRAME = (320, 240)
+"""Of the synthetic frames, where there are no photographs."""
+
+
+@dataclass(frozen=True)
+class FinderFrames:
+    """Squares of one source; neither kind is used to report how well faces are found."""
+
+    calibration: np.ndarray
+    """uint8 (CALIBRATION, S, S)."""
+    parity: np.ndarray
+    """uint8 (PARITY, S, S)."""
+    source: str
+
+    @property
+    def sha256(self) -> str:
+        """Identity of the calibration squares."""
+        return hashlib.sha256(self.calibration.tobytes()).hexdigest()
+
+
+def use_photos(data: str | None) -> bool:
+    """Whether photographs serve: where ``data``, or ``EDGEFER_DATA``, holds them."""
+    return data != "synthetic" and finder.find(data) is not None
+
+
+def collect(spec: FinderSpec, data: str | None = None) -> FinderFrames:
+    """Frames composed from photographs where they are found – calibration from the training part, parity from the tuning part –
+    otherwise synthetic frames with one face each."""
+    size = spec.input_size
+    if not use_photos(data):
+        sets = [
+            np.stack([to_square(frame, size)[0] for frame in synthetic.frames(n, seed, *FRAME)[0]])
+            for n, seed in ((CALIBRATION, CALIBRATION_SEED), (PARITY, PARITY_SEED))
+        ]
+        return FinderFrames(*sets, f"synthetic frames, seeds {CALIBRATION_SEED} and {PARITY_SEED}")
+    calibration = _composed("train", CALIBRATION, CALIBRATION_SEED, size, data, PHOTOS)
+    parity = _composed("tune", PARITY, PARITY_SEED, size, data)
+    return FinderFrames(calibration, parity, "frames composed from photographs, of the training and of the tuning part")
+
+
+def _composed(part: str, n: int, seed: int, size: int, data: str | None, photos: int | None = None) -> np.ndarray:
+    faces = cutouts.of_photos(finder.load("photos", (part,), data, gray=True)[:photos])
+    scenes = [scene.image for scene in finder.load("scenes", (part,), data, gray=True)]
+    if not (faces and scenes):
+        raise EnvironmentInvalid(
+            f"{finder.TITLE} have no photographs or scenes of the part '{part}'; unpack them again"
+        )
+    return np.stack([compose(np.random.default_rng((seed, i)), faces, scenes, size)[0] for i in range(n)])
