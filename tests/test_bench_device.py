@@ -35,6 +35,7 @@ def test_verdicts():
     assert thin._judged("peak_mb", [50, 60, 70])["verdict"] == "pass"
     assert thin._judged("peak_mb", [60, 70, 80])["verdict"] == "inconclusive"
     assert thin._judged("peak_mb", [65, 70, 80])["verdict"] == "fail"
+    assert thin._judged("import_s", [0.4, 0.5], busy=True)["verdict"] == "inconclusive"
 
 
 def test_thin_runs_and_its_memory_is_the_commands_own(tmp_path):
