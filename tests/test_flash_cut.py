@@ -273,7 +273,9 @@ def cut(victim: str, process: subprocess.Popen, place: Path, server: int) -> Non
     while not agents(place) and time.monotonic() < end:
         time.sleep(0.01)
     if victim == "connection":
-        cut_connections(server)
+        while process.poll() is None:  # the kernel's list of children may miss one while another ends
+            cut_connections(server)
+            time.sleep(0.01)
     else:
         for pid in agents(place):
             with contextlib.suppress(ProcessLookupError):  # a child of its, on its way to be another program
