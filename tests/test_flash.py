@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgefer import bundle, cli, targets
-from edgefer.errors import EnvironmentInvalid
+from edgefer import bundle, cli, sums, targets
+from edgefer.errors import EnvironmentInvalid, InputRejected
 from edgefer.flash import checks
 from edgefer.flash.checks import Device
 from edgefer.flash.layout import Prefix
@@ -387,3 +387,16 @@ def test_the_agent_needs_nothing_but_the_standard_library():
     program = f"{blocked}import edgefer.flash.agent\n"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_files_that_the_sums_do_not_list_are_not_taken(bundles):
+    sums.check_sums(bundles[0])
+    (bundles[0] / "more.py").touch()
+    with pytest.raises(InputRejected, match=r"more\.py is not listed in SHA256SUMS"):
+        sums.check_sums(bundles[0])
+    (bundles[0] / "more.py").rename(bundles[0] / "model.json")
+    with pytest.raises(InputRejected, match=r"model\.json does not match its SHA-256"):
+        sums.check_sums(bundles[0])
+    (bundles[0] / "model.json").unlink()
+    with pytest.raises(InputRejected, match=r"model\.json is missing"):
+        sums.check_sums(bundles[0])

@@ -218,7 +218,6 @@ def test_flashing_an_emulated_pi(arm_pi, tmp_path, capsys):
     )
     assert "was taken back" in capsys.readouterr().err
     assert versions(place) == {"current": "one", "previous": None, "there": ["one"]}
-    assert edgefer("status", file, "--no-test") == 0
     launcher = ["/usr/sbin/chroot", arm_pi["root"], "/home/pi/.local/share/edgefer/current/bin/edgefer", "--version"]
     assert subprocess.run(launcher, capture_output=True, text=True, env={"PYTHONPATH": "/site"}).stdout.startswith(
         "edgefer "

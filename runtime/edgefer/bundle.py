@@ -11,15 +11,13 @@ from edgefer.errors import InputRejected, unknown
 from edgefer.files import read_json, sha256, write_json, write_text
 from edgefer.finder import FinderModel, FinderSpec
 from edgefer.spec import ModelSpec
+from edgefer.sums import REMEDY, SIGNATURE, SUMS, read_sums
 
 SCHEMA = 1
-MANIFEST, SPEC, SUMS = "bundle.json", "model.json", "SHA256SUMS"
-SIGNATURE = f"{SUMS}.sig"
-"""Made by ``edgefer.signing``, over the sums; the one file that they cannot list."""
+MANIFEST, SPEC = "bundle.json", "model.json"
 FINDER = "finder/finder.json"
 """The FinderSpec, where a bundle has a face finder; its artifacts lie beside it."""
 PRECISIONS = ("fp32", "int8")
-REMEDY = "copy the bundle again, or export it again"
 
 ARTIFACT_FIELDS = {
     "engine": str,
@@ -180,27 +178,6 @@ def load(folder: str | Path, verify: bool = True) -> Bundle:
 
 def _artifacts(value: dict) -> tuple[Artifact, ...]:
     return tuple(Artifact(**{name: entry[name] for name in ARTIFACT_FIELDS}) for entry in value["artifacts"])
-
-
-def read_sums(folder: Path) -> dict[str, str]:
-    """SHA256SUMS as file name → hex digest.
-
-    Raises:
-        InputRejected: it is missing or not in the form `sha256sum` writes.
-    """
-    path = Path(folder) / SUMS
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
-        raise InputRejected(f"{path} {reason}; {REMEDY}") from None
-    sums = {}
-    for number, line in enumerate(lines, 1):
-        digest, separator, name = line[:64], line[64:66], line[66:]
-        if not (len(digest) == 64 and set(digest) <= set("0123456789abcdef") and separator in ("  ", " *") and name):
-            raise InputRejected(f"{path}, line {number} is not a SHA-256 and a file name; {REMEDY}")
-        sums[name] = digest
-    return sums
 
 
 def _check_schema(folder: Path, value: dict) -> None:

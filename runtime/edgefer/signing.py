@@ -11,8 +11,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from edgefer.bundle import SIGNATURE, SUMS
 from edgefer.errors import EnvironmentInvalid, InputRejected, UsageError
+from edgefer.sums import SIGNATURE, SUMS
 
 NAMESPACE = "edgefer-bundle"
 """What a signature is for: one made for another purpose by the same key is none."""
@@ -49,7 +49,7 @@ def verify(folder: Path, signers: Path) -> str:
     """Check a bundle's signature.
 
     Args:
-        folder: the bundle; that its files are those of ``SHA256SUMS`` is for ``edgefer.bundle.load`` to say.
+        folder: the bundle; that its files are those of ``SHA256SUMS`` is for ``edgefer.sums.check_sums`` to say.
         signers: an ``allowed_signers`` file, as ssh-keygen's manual describes it: a name and a public key a line.
 
     Returns:

@@ -15,13 +15,13 @@ import signal
 import sys
 from pathlib import Path
 
-from edgefer import bundle as bundles
 from edgefer import signing
 from edgefer.errors import INTERNAL, PASS, BudgetBroken, EdgeferError, EnvironmentInvalid, InputRejected
 from edgefer.files import write_text
 from edgefer.flash import lock, payload, switch, trial
 from edgefer.flash.layout import Prefix
 from edgefer.flash.trial import Run, Watch
+from edgefer.sums import check_sums
 
 
 def main(arguments: list[str]) -> int:
@@ -181,10 +181,8 @@ class Agent:
         """The bundle's own hashes, and its signature where one is asked for."""
         self.held.step("signature")
         folder = self.at / "bundle"
-        opened = bundles.load(folder)
-        if not self.prefix.signers.is_file():
-            return {"name": opened.name, "signer": None}
-        return {"name": opened.name, "signer": signing.verify(folder, self.prefix.signers)}
+        check_sums(folder)
+        return {"signer": signing.verify(folder, self.prefix.signers) if self.prefix.signers.is_file() else None}
 
     def do_install(self, extra: str) -> dict:
         """The bundle's wheels, and the command."""
