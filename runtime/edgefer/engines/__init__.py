@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from edgefer.engines import contract
 from edgefer.errors import EnvironmentInvalid, UsageError, unknown
 
 if TYPE_CHECKING:  # the doctor reads the table where numpy may be what is broken
@@ -54,7 +53,7 @@ class Engine(Protocol):
             InputRejected: the crop has another shape or dtype.
         """
 
-    def run(self, image: np.ndarray) -> list[np.ndarray]:
+    def run(self, image: "np.ndarray") -> "list[np.ndarray]":
         """uint8 ``input_shape`` → every output, float32, in the order of ``output_shapes``; raises as ``infer``."""
 
     @property
@@ -63,14 +62,14 @@ class Engine(Protocol):
         many layers that multiply (convolutions, dense ones) are computed in it. Asking may take time and memory."""
 
 
-def load(name: str, model: Path, threads: int = 1, check: Callable = contract.check_graph) -> Engine:
+def load(name: str, model: Path, threads: int = 1, check: Callable | None = None) -> Engine:
     """Load a model file.
 
     Args:
         name: one of ``ENGINES``.
         model: the file.
         threads: of the engine.
-        check: what the graph's inputs and outputs must be: one of ``edgefer.engines.contract``, by default a classifier's.
+        check: what the graph's inputs and outputs must be: one of ``edgefer.engines.contract``; None: a classifier's.
 
     Raises:
         UsageError: no such engine, or fewer than one thread.
@@ -80,7 +79,9 @@ def load(name: str, model: Path, threads: int = 1, check: Callable = contract.ch
     row = row_of(name)
     if threads < 1:
         raise UsageError(f"threads must be at least 1, not {threads}")
-    return importlib.import_module(row.module).load(Path(model), threads, check)
+    from edgefer.engines import contract
+
+    return importlib.import_module(row.module).load(Path(model), threads, check or contract.check_graph)
 
 
 def row_of(name: str) -> Row:
