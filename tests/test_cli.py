@@ -194,7 +194,7 @@ def test_usage(folder, capsys, code, args, told):
 
 
 def test_unknown_detector(folder, capsys):
-    assert "unknown detector 'mtcnn'; edgefer has haar, none, yunet" in failed(
+    assert "unknown detector 'mtcnn'; edgefer has haar, none, own, yunet" in failed(
         capsys, 2, source=folder, detector="mtcnn"
     )
 

@@ -18,7 +18,7 @@ from train.data import finder
 from train.finder import checkpoint, judge, torch_detector
 from train.finder.graph import outputs
 
-MOST_FALSE = 1 / 100
+MOST_FALSE = 1 / 50
 LEAST = 0.25
 STEPS = np.round(np.arange(LEAST, 0.96, 0.01), 2)
 
