@@ -23,19 +23,26 @@ class Plan:
     """Move activation outliers into the weights before quantising."""
     overflow_fix: bool = True
     """Halve the weights' range, so that u8×s8 products cannot saturate on x86 without VNNI."""
+    accuracy_margin: float | None = None
+    """Points of accuracy that may be lost: layers go back to float until the parity rule holds on the tuning crops; see
+    ``compress.accuracy_aware``. None: all layers are quantised."""
 
     def to_json(self) -> dict:
         return asdict(self)
 
 
-def remedies(vnni: bool) -> list[Plan]:
-    """Ways of quantising in the order they are tried; the overflow fix is on unless the target declares VNNI."""
+def remedies(vnni: bool, margin_points: float = 0.5) -> list[Plan]:
+    """Ways of quantising in the order they are tried; the overflow fix is on unless the target declares VNNI.
+
+    ``margin_points`` is the accuracy that the target allows to lose.
+    """
     fix = not vnni
     return [
         Plan("plain", overflow_fix=fix),
         Plan("asymmetric activations", "mixed", overflow_fix=fix),
         Plan("accurate bias correction", "mixed", fast_bias_correction=False, overflow_fix=fix),
         Plan("smooth quantisation", "mixed", fast_bias_correction=False, smooth_quant=True, overflow_fix=fix),
+        Plan("layers that hurt stay in float", "mixed", overflow_fix=fix, accuracy_margin=margin_points),
     ]
 
 
@@ -48,6 +55,15 @@ def nncf_quantize(model, crops: np.ndarray, plan: Plan, input_name: str):
         input_name: name of the model's input.
     """
     import nncf
+
+    return nncf.quantize(
+        model, nncf.Dataset(list(crops), lambda crop: {input_name: crop[None]}), **nncf_settings(crops, plan)
+    )
+
+
+def nncf_settings(crops: np.ndarray, plan: Plan) -> dict:
+    """A plan in NNCF's own words: keyword arguments of ``nncf.quantize``."""
+    import nncf
     from nncf.quantization.advanced_parameters import QuantizationParameters
 
     advanced = nncf.AdvancedQuantizationParameters(
@@ -55,14 +71,12 @@ def nncf_quantize(model, crops: np.ndarray, plan: Plan, input_name: str):
         smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(*((0.95, 0.95) if plan.smooth_quant else (-1, -1))),
         activations_quantization_params=QuantizationParameters(per_channel=False),
     )
-    return nncf.quantize(
-        model,
-        nncf.Dataset(list(crops), lambda crop: {input_name: crop[None]}),
-        preset=nncf.QuantizationPreset(plan.preset),
-        subset_size=len(crops),
-        fast_bias_correction=plan.fast_bias_correction,
-        advanced_parameters=advanced,
-    )
+    return {
+        "preset": nncf.QuantizationPreset(plan.preset),
+        "subset_size": len(crops),
+        "fast_bias_correction": plan.fast_bias_correction,
+        "advanced_parameters": advanced,
+    }
 
 
 def litert_quantize(source: Path, crops: np.ndarray, destination: Path) -> None:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import nn
 
+from compress.calibration import Calibration
+from compress.convert import write_litert
 from compress.quantize import Plan, litert_quantize
 
 ENGINE, FORMAT = "litert", "tflite"
@@ -14,16 +14,14 @@ FP32, INT8 = "fp32.tflite", "int8.tflite"
 
 def write_fp32(graph: nn.Module, crop_shape: tuple[int, ...], folder: Path) -> list[str]:
     """Write the graph; returns the files' names."""
-    import litert_torch  # slow to import, and only needed here
-
-    litert_torch.convert(graph, (torch.zeros(crop_shape, dtype=torch.uint8),)).export(str(folder / FP32))
+    write_litert(graph, crop_shape, folder / FP32)
     return [FP32]
 
 
-def write_int8(crops: np.ndarray, plan: Plan, folder: Path) -> list[str]:
+def write_int8(faces: Calibration, plan: Plan, folder: Path) -> list[str]:
     """Quantise the fp32 file in ``folder``, statically from the same crops; returns the files' names.
 
-    ``plan`` says how NNCF quantises; this format's quantiser has no such choices.
+    ``plan`` says how NNCF quantises; this format's quantiser has no such choices, and keeps no layer in float.
     """
-    litert_quantize(folder / FP32, crops, folder / INT8)
+    litert_quantize(folder / FP32, faces.crops, folder / INT8)
     return [INT8]
