@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from compress import calibration, finetune
 from compress.accuracy_aware import answers, quantized
@@ -58,11 +59,29 @@ def fake_quantized(traced: finetune.Traced, spec: ModelSpec, crops: np.ndarray, 
 
 
 def stripped(aware: finetune.Traced, spec: ModelSpec, crops: np.ndarray) -> finetune.Traced:
-    """The trained network, in place, with its weights on their int8 grids and PyTorch's own fake quantisation."""
+    """A copy of the trained network with PyTorch's own fake quantisation, which OpenVINO converts."""
     import nncf
 
     with finetune.nncf_follows(aware):
         return nncf.strip(aware.eval(), example_input=finetune.normalised(spec, crops[:1]))
+
+
+def rounded_state(aware: finetune.Traced, spec: ModelSpec, crops: np.ndarray) -> dict[str, Tensor]:
+    """The weights of the network inside as its quantisers round them, by their own names, for a network without quantisers."""
+    places = {p.data_ptr(): name for name, p in aware.network.named_parameters()}
+    rounded: dict[str, Tensor] = {}
+
+    def note(_quantiser: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if inputs[0].data_ptr() in places:
+            rounded[places[inputs[0].data_ptr()]] = output
+
+    quantisers = [module for name, module in aware.named_modules() if finetune.HOOKS in name]
+    handles = [module.register_forward_hook(note) for module in quantisers]
+    with torch.inference_mode():
+        aware.eval()(finetune.normalised(spec, crops[:1]))
+    for handle in handles:
+        handle.remove()
+    return finetune.plain_state(aware) | {name: tensor.clone() for name, tensor in rounded.items()}
 
 
 def arguments() -> argparse.Namespace:
@@ -95,9 +114,10 @@ def main() -> int:
     tuner = finetune.Tuner(aware, chosen, learned, args.seed, finetune.teacher(args, spec, chosen))
     finetune.run(tuner, learned, out)
     with tool_output(out / "tools.log") as say:
-        native = stripped(aware, spec, faces.crops)
-        after = finetune.with_weights(args.checkpoint, finetune.plain_state(native))
-        steps = evidence(before, native, after, spec, faces, plan, target.margin_points, say)
+        after = finetune.with_weights(args.checkpoint, rounded_state(aware, spec, faces.crops))
+        steps = evidence(
+            before, stripped(aware, spec, faces.crops), after, spec, faces, plan, target.margin_points, say
+        )
     result = {"schema": 1, "target": target.name, "plan": plan.to_json(), "data": faces.source, "steps": steps}
     with new_folder(out / "checkpoint") as folder:
         checkpoint.save(folder, after, replace(spec, training={**spec.training, "qat": origin}, metrics={}))

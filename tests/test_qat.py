@@ -65,7 +65,7 @@ def test_program_trains_and_tells_each_step(small, few_faces, monkeypatch, tmp_p
     before = checkpoint.load(small)[0].state_dict()
     assert not torch.equal(network.hidden[1].weight, before["hidden.1.weight"])
     for layer in (network.features[0], network.features[3], network.hidden[1], network.fc):
-        assert levels(layer.weight) <= 255  # of one channel, on its int8 grid
+        assert levels(layer.weight) <= 256  # of one channel, on its int8 grid
     assert levels(before["hidden.1.weight"]) > 1000
 
     # Begun again it goes on from the state, NNCF's operations included, and writes the same.
@@ -96,7 +96,12 @@ def test_efficientface_is_followed_and_its_gradients_flow(shipped):
     native = qat.stripped(aware, spec, crops)
     torch.testing.assert_close(native(x), said, rtol=0, atol=0.1)
     network = checkpoint.load(checkpoint.SHIPPED / "efficientface")[0]
-    network.load_state_dict(finetune.plain_state(native))
+    state = qat.rounded_state(aware, spec, crops)
+    network.load_state_dict(state)
+    rounded = [name for name, p in network.named_parameters() if p.ndim > 1 and levels(p) <= 256]
+    coarse = [name for name in rounded if state[name][0].numel() > 256]
+    assert "conv5.0.weight" in coarse
+    assert len(rounded) == sum(p.ndim > 1 for p in network.parameters())
 
 
 class Unfollowed(nn.Module):

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -125,10 +124,3 @@ def test_mistakes(arguments, sentence, small, few_faces, monkeypatch):
 
     with pytest.raises((UsageError, InputRejected), match=sentence):
         run(sparsify, monkeypatch, "--checkpoint", small, "--data", "synthetic", *arguments)
-
-
-def test_answers_of_a_litert_file(shipped, tmp_path):
-    network, spec = shipped
-    crops = np.random.default_rng(0).integers(0, 256, (6, *spec.crop_shape[1:]), np.uint8)
-    storage.write_litert_int8(network, spec, crops, tmp_path / "int8.tflite")
-    assert storage.litert_answers(tmp_path / "int8.tflite", crops).shape == (6,)
