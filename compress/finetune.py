@@ -122,7 +122,7 @@ def gather(spec: ModelSpec, chosen: recipe.Recipe, args: argparse.Namespace) -> 
 
 def run(tuner: Tuner, faces: Faces, out: Path) -> None:
     """Train in ``out``, or go on with what an interrupted run left there; the network ends in evaluation mode."""
-    tuner.network.to(memory_format=torch.channels_last)
+    tuner.train()  # checkpoints are loaded in evaluation mode; weights stay contiguous, as NNCF views them flat
     trainer.fit(out, tuner, faces, tuner.recipe, devices="1")
     tuner.cpu()
     tuner.network.eval()
