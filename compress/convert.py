@@ -1,4 +1,6 @@
-"""A deployed graph as an OpenVINO model in memory: choosing how to quantise needs it, and so does the export."""
+"""A deployed graph in other formats: choosing how to compress needs it, and so does the export."""
+
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -27,3 +29,10 @@ def openvino_model(graph: nn.Module, crop_shape: tuple[int, ...], outputs: tuple
     for port, name in zip(model.outputs, outputs, strict=True):
         port.set_names({name})
     return model
+
+
+def write_litert(graph: nn.Module, crop_shape: tuple[int, ...], file: Path) -> None:
+    """A deployed graph, uint8 (1, S, S, C) → (1, classes), as a fp32 .tflite."""
+    import litert_torch  # slow to import
+
+    litert_torch.convert(graph, (torch.zeros(crop_shape, dtype=torch.uint8),)).export(str(file))

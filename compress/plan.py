@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from torch import nn
 
+from compress.accuracy_aware import answers, quantized
 from compress.calibration import Calibration
 from compress.convert import openvino_model
-from compress.quantize import Plan, nncf_quantize, remedies
+from compress.quantize import Plan, remedies
 from compress.toollog import Say
 from edgefer import parity
 from edgefer.spec import ModelSpec
@@ -49,10 +49,10 @@ def choose(
     reference = graph.probabilities(network, spec, calibration.tuning).argmax(1)
     model = openvino_model(graph.DeployedGraph(network, spec).eval(), spec.crop_shape)
     trials: list[Trial] = []
-    for plan in remedies(vnni):
+    for plan in remedies(vnni, margin_points):
         say(f"quantising: {plan.name}")
-        quantized = nncf_quantize(model.clone(), calibration.crops, plan, model.inputs[0].any_name)
-        predicted = predict(quantized, calibration.tuning)
+        name = model.inputs[0].any_name
+        predicted = answers(quantized(model.clone(), calibration, plan, name), calibration.tuning, name)
         result = parity.paired(reference, predicted, calibration.tuning_labels, spec.labels)
         trials.append(Trial(plan, result, tuple(parity.problems(result, margin_points))))
         if not trials[-1].problems:
@@ -62,12 +62,3 @@ def choose(
 
 def _badness(trial: Trial) -> tuple[float, float]:
     return trial.paired.drop_points or 0.0, trial.paired.flip_rate
-
-
-def predict(model, crops: np.ndarray) -> np.ndarray:
-    """Labels (N,) that an OpenVINO model gives to uint8 crops (N, S, S, C), computed in fp32 where it is not quantised."""
-    import openvino
-
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    compiled = openvino.Core().compile_model(model, "CPU", settings)
-    return np.array([compiled([crop[None]])[0][0].argmax() for crop in crops])

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compress import calibration, finetune
+from compress import calibration, retrain
 from edgefer import parity
 from edgefer.errors import PASS, UsageError, exit_with
 from edgefer.files import new_folder
@@ -206,7 +206,7 @@ def main() -> int:
     print(f"{start}: {after:,} of {before:,} parameters")
     told(start, network, spec, faces)
     if args.recipe:
-        told(finetune.run(start, args.out, args.recipe, args.data, overrides=args.set), network, spec, faces)
+        told(retrain.run(start, args.out, args.recipe, args.data, overrides=args.set), network, spec, faces)
     return PASS
 
 

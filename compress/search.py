@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from compress import calibration, finetune, plan, quantize
+from compress import calibration, quantize, retrain
+from compress.accuracy_aware import answers
 from compress.convert import openvino_model
 from compress.prune import pruned
 from compress.toollog import Say, tool_output
@@ -181,8 +182,8 @@ class Search:
         overrides = [f"epochs={self.asked.epochs}", "ldg_share=0.0", "views=0", "synthetic=0", "warmup=0.1", "ema=0.98"]
         if not calibration.use_ferplus(self.asked.data):
             overrides.append("data=synthetic")
-        name = finetune.recipe_of(self.spec)
-        return finetune.run(start, folder, name, self.asked.data, self.asked.limit, overrides)
+        name = retrain.recipe_of(self.spec)
+        return retrain.run(start, folder, name, self.asked.data, self.asked.limit, overrides)
 
     def timed(self, folder: Path, precision: str) -> dict:
         """What ``python -m benchmarks.latency`` says; benchmarks is asked as a program, it lies above this room."""
@@ -200,7 +201,8 @@ def quantized_labels(network: nn.Module, spec: ModelSpec, faces: calibration.Cal
     """Labels (N,) of the tuning crops by the network in int8, quantised the first way that would be tried."""
     model = openvino_model(graph.DeployedGraph(network, spec).eval(), spec.crop_shape)
     chosen = quantize.remedies(vnni)[0]
-    return plan.predict(quantize.nncf_quantize(model, faces.crops, chosen, model.inputs[0].any_name), faces.tuning)
+    name = model.inputs[0].any_name
+    return answers(quantize.nncf_quantize(model, faces.crops, chosen, name), faces.tuning, name)
 
 
 def run(asked: Asked) -> list[tuple[Configuration, Found]]:

@@ -132,7 +132,7 @@ class _Build:
     def _artifacts(self, format, chosen) -> Iterator[bundles.Artifact]:
         names = format.write_fp32(self.graph, self.spec.crop_shape, self.folder)
         yield self._verified(format, "fp32", names)
-        names = format.write_int8(self.calibration.crops, chosen, self.folder)
+        names = format.write_int8(self.calibration, chosen, self.folder)
         yield self._verified(format, "int8", names)
 
     def _verified(self, format, precision: str, names: list[str]) -> bundles.Artifact:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from compress import finder as frames_of
+from compress.calibration import Calibration
 from compress.quantize import remedies
 from compress.toollog import Say
 from edgefer import bundle as bundles
@@ -96,8 +97,9 @@ class _Finder:
         """The first way of quantising that holds; LiteRT's quantiser has one way only."""
         rung = f"finder {format.ENGINE}/int8"
         squares = self.frames.calibration[..., None]
-        for plan in remedies(self.target.vnni):
-            names = format.write_int8(squares, plan, place, FLOATS)
+        faces = Calibration(squares, squares[:0], None, self.frames.source)
+        for plan in (way for way in remedies(self.target.vnni) if way.accuracy_margin is None):
+            names = format.write_int8(faces, plan, place, FLOATS)
             own = self._own(format.ENGINE, place / names[0])
             likeness = finder_parity.compare(
                 self.found, [decode(own.outputs(square), self.spec) for square in self.frames.parity]

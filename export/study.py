@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compress import quantize
+from compress import calibration, quantize
 from compress.toollog import tool_output
 from edgefer.align import resize
 from edgefer.errors import UsageError, unknown
@@ -63,7 +63,8 @@ def write(checkpoint: Path, engine: str, precision: str, size: int, batch: int, 
     with tool_output(folder / "export.log", quiet=True):
         names = formats[engine].write_fp32(graph, shape, folder)
         if precision == "int8":
-            faces = synthetic.faces(CALIBRATION_FACES, SEED).images
-            crops = np.stack([resize(image, size, spec.channels) for image in faces])
-            names = formats[engine].write_int8(crops, quantize.remedies(vnni=False)[0], folder)
+            images = synthetic.faces(CALIBRATION_FACES, SEED).images
+            crops = np.stack([resize(image, size, spec.channels) for image in images])
+            faces = calibration.Calibration(crops, crops, None, "synthetic faces, for studies of cost")
+            names = formats[engine].write_int8(faces, quantize.remedies(vnni=False)[0], folder)
     return names

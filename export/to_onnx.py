@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
 from torch import nn
 
+from compress.accuracy_aware import quantized
+from compress.calibration import Calibration
 from compress.convert import OUTPUTS
-from compress.quantize import Plan, nncf_quantize
+from compress.quantize import Plan
 from export.onnx_moves import sink_dequantize
 
 ENGINE, FORMAT = "onnxruntime", "onnx"
@@ -31,10 +32,10 @@ def write_fp32(graph: nn.Module, crop_shape: tuple[int, ...], folder: Path, outp
     return [FP32]
 
 
-def write_int8(crops: np.ndarray, plan: Plan, folder: Path, floats=()) -> list[str]:
+def write_int8(faces: Calibration, plan: Plan, folder: Path, floats=()) -> list[str]:
     """Quantise the fp32 file in ``folder``; returns the files' names. ``floats`` is LiteRT's: NNCF leaves outputs float."""
     model = onnx.load(folder / FP32)
-    quantized = nncf_quantize(model, crops, plan, model.graph.input[0].name)
-    sink_dequantize(quantized)
-    (folder / INT8).write_bytes(quantized.SerializeToString(deterministic=True))
+    model = quantized(model, faces, plan, model.graph.input[0].name)
+    sink_dequantize(model)
+    (folder / INT8).write_bytes(model.SerializeToString(deterministic=True))
     return [INT8]

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import openvino
 from torch import nn
 
+from compress.accuracy_aware import quantized
+from compress.calibration import Calibration
 from compress.convert import OUTPUTS, openvino_model
-from compress.quantize import Plan, nncf_quantize
+from compress.quantize import Plan
 
 ENGINE, FORMAT = "openvino", "openvino"
 FP32, INT8 = ("fp32.xml", "fp32.bin"), ("int8.xml", "int8.bin")
@@ -19,8 +20,8 @@ def write_fp32(graph: nn.Module, crop_shape: tuple[int, ...], folder: Path, outp
     return list(FP32)
 
 
-def write_int8(crops: np.ndarray, plan: Plan, folder: Path, floats=()) -> list[str]:
+def write_int8(faces: Calibration, plan: Plan, folder: Path, floats=()) -> list[str]:
     """Quantise the fp32 file in ``folder``; returns the files' names. ``floats`` is LiteRT's: NNCF leaves outputs float."""
     model = openvino.Core().read_model(folder / FP32[0])
-    openvino.save_model(nncf_quantize(model, crops, plan, "crop"), folder / INT8[0], compress_to_fp16=False)
+    openvino.save_model(quantized(model, faces, plan, "crop"), folder / INT8[0], compress_to_fp16=False)
     return list(INT8)

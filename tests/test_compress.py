@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,14 +48,14 @@ def test_remedies_are_tried_in_order_until_one_holds(shipped, monkeypatch, tmp_p
     network, spec = shipped
     faces = calibration.collect(spec, "synthetic")
     small = calibration.Calibration(faces.crops, faces.tuning[:400], None, faces.source)
-    real, calls = plan.nncf_quantize, []
+    real, calls = plan.quantized, []
 
-    def garbled_twice(model, crops, chosen, name):
+    def garbled_twice(model, faces, chosen, name):
         calls.append(chosen.name)
-        noise = np.random.default_rng(0).integers(0, 256, crops[:20].shape, np.uint8) // 8
-        return real(model, noise if len(calls) < 3 else crops, remedies(False)[0], name)
+        noise = np.random.default_rng(0).integers(0, 256, faces.crops[:20].shape, np.uint8) // 8
+        return real(model, replace(faces, crops=noise) if len(calls) < 3 else faces, remedies(False)[0], name)
 
-    monkeypatch.setattr(plan, "nncf_quantize", garbled_twice)
+    monkeypatch.setattr(plan, "quantized", garbled_twice)
     with tool_output(tmp_path / "log", quiet=True) as say:
         trials = plan.choose(network, spec, small, False, 0.5, say)
     assert calls == [p.name for p in remedies(False)][:3]

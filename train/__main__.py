@@ -1,33 +1,20 @@
 """``python -m train``: train a network by a recipe; resumable, with a progress bar, TensorBoard and CSV logs."""
 
 import argparse
-import json
-import os
 import sys
-import warnings
 from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import (
-    EMAWeightAveraging,
-    LearningRateMonitor,
-    ModelCheckpoint,
-    RichProgressBar,
-    TQDMProgressBar,
-)
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from edgefer.errors import InputRejected, UsageError, exit_with
-from edgefer.files import new_folder, read_json, sha256, write_json, write_text
+from edgefer.errors import UsageError, exit_with
+from edgefer.files import new_folder, write_text
 from edgefer.spec import ModelSpec
 from train import checkpoint, ldg, recipe, views
 from train.data import datasets, ferplus, framing, synthetic
 from train.faces import Faces, action_unit_graph, gathered
 from train.learner import MEAN, SCALE, Learner
-from train.resume import SafetensorsCheckpointIO
-
-STATE = "last.safetensors"
+from train.trainer import claim, fit, rests_on
 
 
 def arguments() -> argparse.Namespace:
@@ -64,8 +51,8 @@ def main() -> int:
     out = args.out or Path("build/runs") / f"{Path(args.recipe).stem}-{args.seed}"
     if bool(args.ldg) != (chosen.ldg_share > 0):
         raise UsageError("--ldg and the recipe's ldg_share go together: give both, or neither")
-    origin = {"start": _origin(args.start) if args.start else None, "ldg": [_origin(folder) for folder in args.ldg]}
-    _claim(out, {"recipe": chosen.to_json(), "seed": args.seed, "limit": args.limit, **origin})
+    origin = {"start": rests_on(args.start) if args.start else None, "ldg": [rests_on(folder) for folder in args.ldg]}
+    claim(out, {"recipe": chosen.to_json(), "seed": args.seed, "limit": args.limit, **origin})
     L.seed_everything(args.seed, verbose=False)
     faces = gathered(chosen, args.data, args.limit, args.seed)
     teacher = ldg.load(args.ldg, faces.classes, chosen.channels, chosen.ldg_bf16) if args.ldg else None
@@ -74,11 +61,7 @@ def main() -> int:
     learner = Learner(chosen, len(faces.classes), args.seed, teacher, faces.class_weights, graph, judged)
     if args.start:
         checkpoint.load_weights(learner.network, args.start)
-    trainer = _trainer(out, chosen, args.devices)
-    state = out / STATE
-    if state.exists():
-        print(f"resuming from {state}")
-    trainer.fit(learner, faces, ckpt_path=str(state) if state.exists() else None)
+    trainer = fit(out, learner, faces, chosen, args.devices)
     if trainer.is_global_zero:
         _finish(out, learner, faces, chosen, args, origin)
     return 0
@@ -93,52 +76,6 @@ def _judged(
     asked = [generator["weights_sha256"] for generator in origin["ldg"]] + [precision]
     key = views.key(images, chosen.augmentation, chosen.input_size, seed, asked)
     return views.Judged(out.parent / views.FOLDER / key, teacher)
-
-
-def _origin(folder: Path) -> dict:
-    """Another checkpoint that a run rests on: its hash and what it was trained on."""
-    _, spec = checkpoint.load(folder)
-    return {"weights_sha256": sha256(folder / checkpoint.WEIGHTS), "training": spec.training}
-
-
-def _claim(out: Path, run: dict) -> None:
-    """A run folder belongs to one recipe and seed; resuming with another would be neither."""
-    file = out / "run.json"
-    run = json.loads(json.dumps(run))
-    if file.exists() and read_json(file) != run:
-        raise InputRejected(
-            f"{out} holds a run with another recipe, seed, limit, start or LDG; give another --out, or delete it"
-        )
-    write_json(file, run)
-
-
-def _trainer(out: Path, chosen: recipe.Recipe, devices: str) -> L.Trainer:
-    saver = ModelCheckpoint(dirpath=out, filename=Path(STATE).stem, save_top_k=1, enable_version_counter=False)
-    saver.FILE_EXTENSION = ".safetensors"
-    callbacks = [saver, LearningRateMonitor("epoch"), RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(50)]
-    if chosen.ema:
-        callbacks.append(EMAWeightAveraging(decay=chosen.ema))
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")  # the data is in memory
-    return L.Trainer(
-        max_epochs=chosen.epochs,
-        **_places(devices),
-        precision=chosen.precision,
-        callbacks=callbacks,
-        logger=[CSVLogger(out, name="", version="csv"), TensorBoardLogger(out, name="", version="tensorboard")],
-        plugins=[SafetensorsCheckpointIO()],
-        use_distributed_sampler=False,
-        gradient_clip_val=5.0,
-        log_every_n_steps=20,
-        num_sanity_val_steps=0,
-    )
-
-
-def _places(devices: str) -> dict:
-    """Devices on each machine, and machines: as torchrun started the processes, otherwise as asked for."""
-    if "LOCAL_WORLD_SIZE" in os.environ:
-        here = int(os.environ["LOCAL_WORLD_SIZE"])
-        return {"devices": here, "num_nodes": int(os.environ["WORLD_SIZE"]) // here}
-    return {"devices": devices if devices == "auto" else int(devices)}
 
 
 def _finish(

@@ -146,14 +146,18 @@ class Learner(L.LightningModule):
     def on_load_checkpoint(self, state: dict) -> None:
         self.curve = state["curve"]
 
-    def configure_optimizers(self) -> dict:
+    def parameter_groups(self) -> list[dict]:
+        """What AdamW learns; a group may bring a peak learning rate of its own."""
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         free = [p for p in self.network.parameters() if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": self.recipe.weight_decay}, {"params": free, "weight_decay": 0.0}]
+        return [{"params": decayed, "weight_decay": self.recipe.weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+    def configure_optimizers(self) -> dict:
+        groups = self.parameter_groups()
         optimizer = torch.optim.AdamW(groups, lr=self.recipe.learning_rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
-            max_lr=self.recipe.learning_rate,
+            max_lr=[group.get("lr", self.recipe.learning_rate) for group in groups],
             total_steps=int(self.trainer.estimated_stepping_batches),
             pct_start=self.recipe.warmup,
             cycle_momentum=False,

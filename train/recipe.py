@@ -123,6 +123,14 @@ def read(recipe: str, folder: Path, overrides: list[str] = ()) -> tuple[dict, Pa
     return value, path
 
 
+def changed(chosen: Recipe, overrides: list[str]) -> Recipe:
+    """A recipe with ``key=value`` overrides, as ``load`` takes them. Raises: as ``load``."""
+    value = chosen.to_json()
+    for override in overrides:
+        _override(value, override)
+    return from_json(value)
+
+
 def from_json(value: dict, source: str = "recipe") -> Recipe:
     """Build a recipe from plain data; ``source`` names the file in errors."""
     value = dict(value)

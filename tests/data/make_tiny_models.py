@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from compress.calibration import Calibration
 from compress.quantize import Plan
 from edgefer import bundle, engines, golden
 from edgefer.align import warp
@@ -60,10 +61,11 @@ def make(folder: Path) -> None:
     torch.manual_seed(0)
     network = Tiny().eval()
     crops = smooth_pictures(64, 16, 16, seed=1)[..., None]
+    faces = Calibration(crops, crops, None, "64 random pictures")
     artifacts = []
     for format_ in (to_litert, to_onnx, to_openvino):
         files = {"fp32": format_.write_fp32(network, SPEC.crop_shape, folder)}
-        files["int8"] = format_.write_int8(crops, Plan("plain"), folder)
+        files["int8"] = format_.write_int8(faces, Plan("plain"), folder)
         artifacts += [bundle.artifact(folder, format_.ENGINE, format_.FORMAT, p, names) for p, names in files.items()]
     made = bundle.Bundle(
         folder=folder,
@@ -71,7 +73,7 @@ def make(folder: Path) -> None:
         target="i7",
         spec=SPEC,
         artifacts=tuple(artifacts),
-        data={"calibration": {"source": "64 random pictures"}, "parity": {}},
+        data={"calibration": {"source": faces.source}, "parity": {}},
         inputs={"seed": 0},
         defaults={"engine": "litert", "precision": "int8", "threads": 1},
     ).write_manifest()

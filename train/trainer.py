@@ -1,0 +1,87 @@
+"""How a run is carried out, whatever it trains: Lightning's trainer, the folder it owns, the checkpoints it rests on."""
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.callbacks import (
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+    TQDMProgressBar,
+)
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from edgefer.errors import InputRejected
+from edgefer.files import read_json, sha256, write_json
+from train import checkpoint
+from train.faces import Faces
+from train.learner import Learner
+from train.recipe import Recipe
+from train.resume import SafetensorsCheckpointIO
+
+STATE = "last.safetensors"
+
+
+def fit(out: Path, learner: Learner, faces: Faces, chosen: Recipe, devices: str = "auto") -> L.Trainer:
+    """Train, or go on from the state that ``out`` holds; ``devices`` is how many GPUs or processes."""
+    trainer = _trainer(out, chosen, devices)
+    state = out / STATE
+    if state.exists():
+        print(f"resuming from {state}")
+    trainer.fit(learner, faces, ckpt_path=str(state) if state.exists() else None)
+    return trainer
+
+
+def rests_on(folder: Path) -> dict:
+    """Another checkpoint that a run begins or learns from: its hash and what it was trained on."""
+    _, spec = checkpoint.load(folder)
+    return {"weights_sha256": sha256(folder / checkpoint.WEIGHTS), "training": spec.training}
+
+
+def claim(out: Path, run: dict) -> None:
+    """A run folder belongs to one recipe and seed; resuming with another would be neither.
+
+    Raises:
+        InputRejected: ``out`` belongs to another run.
+    """
+    file = out / "run.json"
+    run = json.loads(json.dumps(run))
+    if file.exists() and read_json(file) != run:
+        raise InputRejected(
+            f"{out} holds a run with another recipe, seed, limit, start or LDG; give another --out, or delete it"
+        )
+    write_json(file, run)
+
+
+def _trainer(out: Path, chosen: Recipe, devices: str) -> L.Trainer:
+    saver = ModelCheckpoint(dirpath=out, filename=Path(STATE).stem, save_top_k=1, enable_version_counter=False)
+    saver.FILE_EXTENSION = ".safetensors"
+    callbacks = [saver, LearningRateMonitor("epoch"), RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(50)]
+    if chosen.ema:
+        callbacks.append(EMAWeightAveraging(decay=chosen.ema))
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")  # the data is in memory
+    return L.Trainer(
+        max_epochs=chosen.epochs,
+        **_places(devices),
+        precision=chosen.precision,
+        callbacks=callbacks,
+        logger=[CSVLogger(out, name="", version="csv"), TensorBoardLogger(out, name="", version="tensorboard")],
+        plugins=[SafetensorsCheckpointIO()],
+        use_distributed_sampler=False,
+        gradient_clip_val=5.0,
+        log_every_n_steps=20,
+        num_sanity_val_steps=0,
+    )
+
+
+def _places(devices: str) -> dict:
+    """Devices on each machine, and machines: as torchrun started the processes, otherwise as asked for."""
+    if "LOCAL_WORLD_SIZE" in os.environ:
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        return {"devices": here, "num_nodes": int(os.environ["WORLD_SIZE"]) // here}
+    return {"devices": devices if devices == "auto" else int(devices)}
