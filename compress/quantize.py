@@ -1,6 +1,6 @@
 """Post-training quantisation to int8: NNCF for OpenVINO and ONNX, AI Edge Quantizer for LiteRT, from the same crops."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -111,7 +111,7 @@ def litert_quantize(source: Path, crops: np.ndarray, destination: Path, floats: 
     quantizer = _litert_quantizer(source, floats)
     ranges = [quantizer.calibrate({signature: [{input_name: crop[None]}]}, num_threads=1) for crop in crops]
     typical = _typical_ranges(ranges)
-    _share_ranges(typical, litert_moves(source))
+    _share_ranges(typical, litert_moves(source, MOVES.difference(floats)))
     quantizer.quantize(typical).export_model(str(destination), overwrite=True)
 
 
@@ -119,15 +119,15 @@ MOVES = {"CONCATENATION", "SLICE", "STRIDED_SLICE", "RESHAPE", "TRANSPOSE", "SPL
 """Operations of LiteRT that only move values."""
 
 
-def litert_moves(source: Path) -> list[set[str]]:
-    """Groups of a .tflite file's tensors whose values are only moved from one to another."""
+def litert_moves(source: Path, moves: Set[str] = MOVES) -> list[set[str]]:
+    """Groups of a .tflite file's tensors whose values are only moved from one to another, by one of these operations."""
     from ai_edge_litert.interpreter import Interpreter
 
     model = Interpreter(str(source))
     names = {tensor["index"]: tensor["name"] for tensor in model.get_tensor_details()}
     groups: list[set[str]] = []
     for operation in model._get_ops_details():  # the package has no public way to list them
-        if operation["op_name"] in MOVES:
+        if operation["op_name"] in moves:
             touched = {names[i] for i in (*operation["inputs"], *operation["outputs"]) if i in names}
             met = [group for group in groups if group & touched]
             groups = [group for group in groups if not group & touched] + [touched.union(*met)]
