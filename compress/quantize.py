@@ -13,7 +13,7 @@ the answers least on FER+'s hold-out (mean Kullback–Leibler divergence 0.0022,
 
 @dataclass(frozen=True)
 class Plan:
-    """How NNCF quantises. LiteRT's static int8 has no such choices: weights per channel, activations asymmetric."""
+    """How NNCF quantises. LiteRT has one choice, how far ranges reach: weights per channel, asymmetric activations."""
 
     name: str
     preset: str = "performance"
@@ -30,6 +30,9 @@ class Plan:
     accuracy_margin: float | None = None
     """Points of accuracy that may be lost: layers go back to float until the parity rule holds on the tuning crops; see
     ``compress.accuracy_aware``. None: all layers are quantised."""
+
+    litert_reach: float = RANGE_PERCENTILE
+    """LiteRT: percentage of the calibration crops whose values are not clipped."""
 
     def to_json(self) -> dict:
         return asdict(self)
@@ -97,10 +100,13 @@ def nncf_settings(crops: np.ndarray, plan: Plan) -> dict:
     }
 
 
-def litert_quantize(source: Path, crops: np.ndarray, destination: Path, floats: Sequence[str] = ()) -> None:
+def litert_quantize(
+    source: Path, crops: np.ndarray, destination: Path, floats: Sequence[str] = (), reach: float = RANGE_PERCENTILE
+) -> None:
     """Static int8 weights and activations of a fp32 .tflite; input stays uint8, softmax and output stay float.
 
-    ``floats`` names more operators that stay float, as ``TFLOperationName`` calls them.
+    ``floats`` names more operators that stay float, as ``TFLOperationName`` calls them; beyond what ``reach`` % of the crops
+    reach, activations are clipped.
 
     An int8 softmax output would tie the top two classes of about one face in 250, and LiteRT in a browser refuses one.
     """
@@ -110,7 +116,7 @@ def litert_quantize(source: Path, crops: np.ndarray, destination: Path, floats: 
     (input_name,) = names["inputs"]
     quantizer = _litert_quantizer(source, floats)
     ranges = [quantizer.calibrate({signature: [{input_name: crop[None]}]}, num_threads=1) for crop in crops]
-    typical = _typical_ranges(ranges)
+    typical = _typical_ranges(ranges, reach)
     _share_ranges(typical, litert_moves(source, MOVES.difference(floats)))
     quantizer.quantize(typical).export_model(str(destination), overwrite=True)
 
@@ -156,7 +162,7 @@ def _litert_quantizer(source: Path, floats: Sequence[str]):
     return made
 
 
-def _typical_ranges(ranges: list[dict]) -> dict:
+def _typical_ranges(ranges: list[dict], reach: float) -> dict:
     """One range a tensor from every crop's own: that percentile of the crops' minima and maxima.
 
     AI Edge Quantizer by itself keeps a moving average that remembers about the last twenty crops; measured on FER+'s
@@ -167,6 +173,6 @@ def _typical_ranges(ranges: list[dict]) -> dict:
         merged[name] = dict(first)
         if "min" in first:
             lows, highs = (np.stack([crop[name][end] for crop in ranges]) for end in ("min", "max"))
-            merged[name]["min"] = np.percentile(lows, 100 - RANGE_PERCENTILE, axis=0).astype(lows.dtype)
-            merged[name]["max"] = np.percentile(highs, RANGE_PERCENTILE, axis=0).astype(highs.dtype)
+            merged[name]["min"] = np.percentile(lows, 100 - reach, axis=0).astype(lows.dtype)
+            merged[name]["max"] = np.percentile(highs, reach, axis=0).astype(highs.dtype)
     return merged

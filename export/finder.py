@@ -6,7 +6,7 @@ import numpy as np
 
 from compress import finder as frames_of
 from compress.calibration import Calibration
-from compress.quantize import remedies
+from compress.quantize import Plan, remedies
 from compress.toollog import Say
 from edgefer import bundle as bundles
 from edgefer import detectors, finder_golden, finder_parity
@@ -22,6 +22,8 @@ from train.finder.graph import DeployedFinder, outputs
 FOLDER = Path(bundles.FINDER).parent
 FLOATS = ("RESHAPE", "CONCATENATION", "LOGISTIC")
 """What joins the levels' outputs: in int8 the levels and kinds of numbers would share one range."""
+LITERT_REACH = (99, 75, 50)
+"""Percentages tried in this order; see ``compress.quantize.litert_quantize``."""
 GOLDEN_FRAMES, GOLDEN_SEED, GOLDEN_SIZE = 3, 4, (320, 240)
 
 
@@ -94,11 +96,11 @@ class _Finder:
         return {"rung": rung, "data": self.frames.source, "max_difference": worst, "tolerance": tolerance}
 
     def _int8(self, format, place: Path) -> bundles.Artifact:
-        """The first way of quantising that holds; LiteRT's quantiser has one way only."""
+        """The first way of quantising that holds."""
         rung = f"finder {format.ENGINE}/int8"
         squares = self.frames.calibration[..., None]
         faces = Calibration(squares, squares[:0], None, self.frames.source)
-        for plan in (way for way in remedies(self.target.vnni) if way.accuracy_margin is None):
+        for plan in _ways(format.FORMAT, self.target.vnni):
             names = format.write_int8(faces, plan, place, FLOATS)
             own = self._own(format.ENGINE, place / names[0])
             likeness = finder_parity.compare(
@@ -109,8 +111,6 @@ class _Finder:
             if not broken:
                 evidence = {"rung": rung, "data": self.frames.source, "plan": plan.to_json(), **likeness.to_json()}
                 return self._artifact(format, "int8", names, evidence)
-            if format.FORMAT == "tflite":
-                break
         raise BudgetBroken(f"parity rung '{rung}' is broken on {self.frames.source}: {'; '.join(broken)}")
 
     def _golden(self, artifacts: list[bundles.Artifact]) -> None:
@@ -122,6 +122,16 @@ class _Finder:
             found = [decode(own.outputs(square), self.spec) for square in squares]
             faces[artifact.engine, artifact.precision] = finder_golden.rows(found)
         finder_golden.write(self.folder, frames, squares, faces)
+
+
+def _ways(format: str, vnni: bool) -> list[Plan]:
+    """NNCF's remedies, as far as they do not need labels; for LiteRT ranges that reach less and less far.
+
+    A frame's few strongest activations reach far beyond the others', and ranges that hold them leave the others too few steps.
+    """
+    if format == "tflite":
+        return [Plan(f"ranges of {reach} % of the frames", litert_reach=reach) for reach in LITERT_REACH]
+    return [way for way in remedies(vnni) if way.accuracy_margin is None]
 
 
 def _told(likeness: finder_parity.Likeness) -> str:

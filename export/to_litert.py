@@ -21,8 +21,7 @@ def write_fp32(graph: nn.Module, crop_shape: tuple[int, ...], folder: Path, outp
 def write_int8(faces: Calibration, plan: Plan, folder: Path, floats=()) -> list[str]:
     """Quantise the fp32 file in ``folder``, statically from the same crops; returns the files' names.
 
-    ``plan`` says how NNCF quantises; this format's quantiser has no such choices. ``floats`` names the operators that
-    stay float besides the softmax.
+    Of ``plan`` only how far ranges reach counts here. ``floats`` names the operators that stay float besides the softmax.
     """
-    litert_quantize(folder / FP32, faces.crops, folder / INT8, floats)
+    litert_quantize(folder / FP32, faces.crops, folder / INT8, floats, plan.litert_reach)
     return [INT8]
