@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from compress import calibration, finetune, storage
@@ -28,9 +29,10 @@ METHODS = {
     "regularised": "which weights become zero is learned, by masks with a loss of their own; needs fine-tuning",
 }
 EPOCHS, LEARNING_RATE = 5, 5e-4
-MASK_TRAVEL = 30.0
-"""How far the peak learning rate, kept all through a run, would move a mask's logit. It begins at 4.6 and is off below 0; the
-one-cycle schedule spends about half of this."""
+MASK_LOGIT = 4.6
+"""Of the mask on the largest weight, which is then on with a probability of 0.99, as NNCF begins with all; off is below 0."""
+MASK_TRAVEL = 10.0
+"""How far the peak learning rate, kept all through a run, would move a mask's logit."""
 
 
 def prunable(network: nn.Module, method: str, ratio: float, example: Tensor) -> nn.Module:
@@ -54,7 +56,29 @@ def prunable(network: nn.Module, method: str, ratio: float, example: Tensor) -> 
     }
     share = None if method == "regularised" else ratio
     with finetune.nncf_follows(network):
-        return nncf.prune(network, modes[method], ratio=share, examples_inputs=example)
+        masked = nncf.prune(network, modes[method], ratio=share, examples_inputs=example)
+    if method == "regularised":
+        _order_masks(masked)
+    return masked
+
+
+@torch.no_grad()
+def _order_masks(masked: nn.Module) -> None:
+    """Let each mask begin by the rank of its weight's size, each layer's scaled to norm 1: the smallest go first.
+
+    NNCF begins with all masks alike. The loss that asks for zeros pushes all of them alike too, so in a run of few epochs they
+    would go off together and come back together (seen: from 0 to 99.9 % in three steps, and back).
+    """
+    from nncf.torch.function_hook.pruning.rb.algo import get_pruned_modules
+    from nncf.torch.model_graph_manager import get_const_data_by_name
+
+    masks = get_pruned_modules(masked)
+    sizes = [get_const_data_by_name(name, masked) for name in masks]
+    sizes = [(weight.abs() / weight.norm()).flatten() for weight in sizes]
+    ranks = torch.cat(sizes).argsort().argsort() + 1
+    logits = MASK_LOGIT * ranks / len(ranks)
+    for hook, part in zip(masks.values(), logits.split([len(size) for size in sizes]), strict=True):
+        hook.mask.copy_(part.view_as(hook.mask))
 
 
 class MagnitudeTuner(finetune.Tuner):
@@ -72,7 +96,7 @@ class MagnitudeTuner(finetune.Tuner):
 
 
 class RegularisedTuner(finetune.Tuner):
-    """Fine-tunes masks and weights together; the masks' loss asks for ``ratio``, which rises until the middle of the run."""
+    """Fine-tunes masks and weights together; the masks' loss asks for ``ratio`` from the start."""
 
     ratio = 0.5
 
@@ -82,10 +106,6 @@ class RegularisedTuner(finetune.Tuner):
         self._wanted = [
             RBLoss(self.network, self.ratio)
         ]  # in a list: it holds the network, which must not be saved twice
-
-    def on_train_epoch_start(self) -> None:
-        super().on_train_epoch_start()
-        self._wanted[0].target_ratio = scheduled(self.current_epoch, self.recipe.epochs, self.ratio)
 
     def training_step(self, batch, index: int) -> Tensor:
         loss = super().training_step(batch, index)

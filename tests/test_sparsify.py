@@ -88,7 +88,7 @@ def test_schedule_ends_at_the_ratio():
 @pytest.mark.parametrize("method", ["global", "regularised"])
 def test_program_fine_tunes_and_tells_what_it_did(method, small, few_faces, monkeypatch, tmp_path, capsys):
     out = tmp_path / "run"
-    given = ["--checkpoint", small, "--data", "synthetic", "--out", out, "--epochs", 2, "--set", "batch_size=16"]
+    given = ["--checkpoint", small, "--data", "synthetic", "--out", out, "--epochs", 2, "--set", "batch_size=8"]
     code = run(sparsify, monkeypatch, *given, "--method", method, "--ratio", 0.7, "--json", tmp_path / "told.json")
     result = json.loads((tmp_path / "told.json").read_text())
     assert result == json.loads((out / "checkpoint" / sparsify.FILE).read_text())
