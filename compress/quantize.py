@@ -64,10 +64,12 @@ def nncf_quantize(model, crops: np.ndarray, plan: Plan, input_name: str):
     )
 
 
-def litert_quantize(source: Path, crops: np.ndarray, destination: Path, floats: Sequence[str] = ()) -> None:
+def litert_quantize(
+    source: Path, crops: np.ndarray, destination: Path, floats: Sequence[str] = (), percentile: float = RANGE_PERCENTILE
+) -> None:
     """Static int8 weights and activations of a fp32 .tflite; input stays uint8, softmax and output stay float.
 
-    ``floats`` names more operators that stay float, as ``TFLOperationName`` calls them.
+    ``floats`` names more operators that stay float, as ``TFLOperationName`` calls them; ``percentile`` see ``RANGE_PERCENTILE``.
 
     An int8 softmax output would tie the top two classes of about one face in 250, and LiteRT in a browser refuses one.
     """
@@ -77,7 +79,7 @@ def litert_quantize(source: Path, crops: np.ndarray, destination: Path, floats: 
     (input_name,) = names["inputs"]
     quantizer = _litert_quantizer(source, floats)
     ranges = [quantizer.calibrate({signature: [{input_name: crop[None]}]}, num_threads=1) for crop in crops]
-    quantizer.quantize(_typical_ranges(ranges)).export_model(str(destination), overwrite=True)
+    quantizer.quantize(_typical_ranges(ranges, percentile)).export_model(str(destination), overwrite=True)
 
 
 def _litert_quantizer(source: Path, floats: Sequence[str]):
@@ -92,7 +94,7 @@ def _litert_quantizer(source: Path, floats: Sequence[str]):
     return made
 
 
-def _typical_ranges(ranges: list[dict]) -> dict:
+def _typical_ranges(ranges: list[dict], percentile: float) -> dict:
     """One range a tensor from every crop's own: that percentile of the crops' minima and maxima.
 
     AI Edge Quantizer by itself keeps a moving average that remembers about the last twenty crops; measured on FER+'s
@@ -103,6 +105,6 @@ def _typical_ranges(ranges: list[dict]) -> dict:
         merged[name] = dict(first)
         if "min" in first:
             lows, highs = (np.stack([crop[name][end] for crop in ranges]) for end in ("min", "max"))
-            merged[name]["min"] = np.percentile(lows, 100 - RANGE_PERCENTILE, axis=0).astype(lows.dtype)
-            merged[name]["max"] = np.percentile(highs, RANGE_PERCENTILE, axis=0).astype(highs.dtype)
+            merged[name]["min"] = np.percentile(lows, 100 - percentile, axis=0).astype(lows.dtype)
+            merged[name]["max"] = np.percentile(highs, percentile, axis=0).astype(highs.dtype)
     return merged

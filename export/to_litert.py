@@ -21,11 +21,11 @@ def write_fp32(graph: nn.Module, crop_shape: tuple[int, ...], folder: Path, outp
     return [FP32]
 
 
-def write_int8(crops: np.ndarray, plan: Plan, folder: Path, floats=()) -> list[str]:
+def write_int8(crops: np.ndarray, plan: Plan, folder: Path, **litert) -> list[str]:
     """Quantise the fp32 file in ``folder``, statically from the same crops; returns the files' names.
 
-    ``plan`` says how NNCF quantises; this format's quantiser has no such choices. ``floats`` names the
-    operators that stay float besides the softmax.
+    ``plan`` says how NNCF quantises; this format's quantiser has no such choices. ``litert`` are choices that it
+    does have: see ``litert_quantize``.
     """
-    litert_quantize(folder / FP32, crops, folder / INT8, floats)
+    litert_quantize(folder / FP32, crops, folder / INT8, **litert)
     return [INT8]

@@ -30,8 +30,8 @@ def write_fp32(graph: nn.Module, crop_shape: tuple[int, ...], folder: Path, outp
     return [FP32]
 
 
-def write_int8(crops: np.ndarray, plan: Plan, folder: Path, floats=()) -> list[str]:
-    """Quantise the fp32 file in ``folder``; returns the files' names. ``floats`` is LiteRT's: NNCF leaves outputs float."""
+def write_int8(crops: np.ndarray, plan: Plan, folder: Path, **_litert) -> list[str]:
+    """Quantise the fp32 file in ``folder``; returns the files' names. What only LiteRT's takes is not used."""
     model = onnx.load(folder / FP32)
     quantized = nncf_quantize(model, crops, plan, model.graph.input[0].name)
     (folder / INT8).write_bytes(quantized.SerializeToString(deterministic=True))

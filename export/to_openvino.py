@@ -19,8 +19,8 @@ def write_fp32(graph: nn.Module, crop_shape: tuple[int, ...], folder: Path, outp
     return list(FP32)
 
 
-def write_int8(crops: np.ndarray, plan: Plan, folder: Path, floats=()) -> list[str]:
-    """Quantise the fp32 file in ``folder``; returns the files' names. ``floats`` is LiteRT's: NNCF leaves outputs float."""
+def write_int8(crops: np.ndarray, plan: Plan, folder: Path, **_litert) -> list[str]:
+    """Quantise the fp32 file in ``folder``; returns the files' names. What only LiteRT's takes is not used."""
     model = openvino.Core().read_model(folder / FP32[0])
     openvino.save_model(nncf_quantize(model, crops, plan, "crop"), folder / INT8[0], compress_to_fp16=False)
     return list(INT8)

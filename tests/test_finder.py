@@ -48,13 +48,17 @@ def slow_square(frame: np.ndarray, size: int) -> np.ndarray:
     if m > size:
         new_w, new_h = (max(1, (n * size + m // 2) // m) for n in (len(gray[0]), len(gray)))
         gray = lines(gray, new_h)
-        gray = [list(row) for row in zip(*lines([list(column) for column in zip(*gray, strict=True)], new_w), strict=True)]
+        gray = [
+            list(row) for row in zip(*lines([list(column) for column in zip(*gray, strict=True)], new_w), strict=True)
+        ]
     square = np.full((size, size), FILL)
     square[: len(gray), : len(gray[0])] = gray
     return square
 
 
-@pytest.mark.parametrize("shape", [(48, 64, 3), (50, 77, 3), (33, 32, 3), (20, 9, 3), (100, 57), (61, 129, 1), (33, 47, 3)])
+@pytest.mark.parametrize(
+    "shape", [(48, 64, 3), (50, 77, 3), (33, 32, 3), (20, 9, 3), (100, 57), (61, 129, 1), (33, 47, 3)]
+)
 def test_shrinking_follows_its_rule_bit_for_bit(shape):
     frame = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     square, _ = to_square(frame, 32)
@@ -89,7 +93,9 @@ def outputs_of(*faces: tuple[int, float, float]) -> dict[str, np.ndarray]:
 
 
 def test_decoding_gives_pixels_of_the_square():
-    found = decode(outputs_of((5, 0.9, 0.5)), SPEC)  # the second cell of the second row of stride 8: its centre is (12, 12)
+    found = decode(
+        outputs_of((5, 0.9, 0.5)), SPEC
+    )  # the second cell of the second row of stride 8: its centre is (12, 12)
     assert found.boxes.tolist() == [[4, 4, 20, 20]] and found.scores[0] == np.float32(0.9)
     assert found.landmarks.tolist() == [[[12, 12]] * 5]
     coarse = decode(outputs_of((16 + 3, 0.8, 0.25)), SPEC)  # the last cell of stride 16: centre (24, 24), unit 64

@@ -133,7 +133,9 @@ def test_perfect_outputs_cost_nothing_and_decode_to_the_faces():
     wanted = torch.cat([boxes[0, :, :2], boxes[0, :, :2] + boxes[0, :, 2:]], 1).numpy()
     rows = finding.pairs(found.boxes, wanted, 0.99)
     assert sorted(rows.tolist()) == [0, 1]
-    assert all(finding.landmarks_off(p, landmarks[0, r].numpy()) < 1e-3 for p, r in zip(found.landmarks, rows, strict=True))
+    assert all(
+        finding.landmarks_off(p, landmarks[0, r].numpy()) < 1e-3 for p, r in zip(found.landmarks, rows, strict=True)
+    )
 
 
 def test_a_wrong_box_costs_more_than_a_right_one():
@@ -177,7 +179,9 @@ def test_a_run_trains_resumes_and_gives_a_checkpoint(small_photos, tmp_path, mon
     made, spec = checkpoint.load(out / "checkpoint")
     assert spec.input_size == 48 and spec.training["frames"] == 24 and not made.training
     lines = (out / "checkpoint" / "curve.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in lines] == ["epoch", "0", "1", "2"], "the second run went on where the first ended"
+    assert [line.split(",")[0] for line in lines] == ["epoch", "0", "1", "2"], (
+        "the second run went on where the first ended"
+    )
     with pytest.raises(InputRejected, match="another recipe or seed"):
         small[3] = "batch_size=8"
         run(3)
