@@ -3,9 +3,9 @@
 import hashlib
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
-from edgefer.detectors.shrink import to_square
 from edgefer.errors import EnvironmentInvalid
 from edgefer.finder import FinderSpec
 from train.data import finder, synthetic
@@ -17,8 +17,8 @@ CALIBRATION, PARITY = 200, 300
 CALIBRATION_SEED, PARITY_SEED = 11, 12
 PHOTOS = 600
 """Photographs of the training part that calibration frames are composed from."""
-FRAME = (320, 240)
-"""Of the synthetic frames, where there are no photographs."""
+DRAWN, FRAME = 100, (320, 240)
+"""Synthetic frames that faces and backgrounds are cut from, where there are no photographs."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,12 @@ def use_photos(data: str | None) -> bool:
 
 def collect(spec: FinderSpec, data: str | None = None) -> FinderFrames:
     """Frames composed from photographs where they are found – calibration from the training part, parity from the tuning part –
-    otherwise synthetic frames with one face each."""
+    otherwise frames composed from synthetic faces."""
     size = spec.input_size
     if not use_photos(data):
-        sets = [
-            np.stack([to_square(frame, size)[0] for frame in synthetic.frames(n, seed, *FRAME)[0]])
-            for n, seed in ((CALIBRATION, CALIBRATION_SEED), (PARITY, PARITY_SEED))
-        ]
-        return FinderFrames(*sets, f"synthetic frames, seeds {CALIBRATION_SEED} and {PARITY_SEED}")
+        calibration, parity = (_drawn(n, s, size) for n, s in ((CALIBRATION, CALIBRATION_SEED), (PARITY, PARITY_SEED)))
+        source = f"frames composed from synthetic faces, seeds {CALIBRATION_SEED} and {PARITY_SEED}"
+        return FinderFrames(calibration, parity, source)
     calibration = _composed("train", CALIBRATION, CALIBRATION_SEED, size, data, PHOTOS)
     parity = _composed("tune", PARITY, PARITY_SEED, size, data)
     return FinderFrames(calibration, parity, "frames composed from photographs, of the training and of the tuning part")
@@ -64,4 +62,16 @@ def _composed(part: str, n: int, seed: int, size: int, data: str | None, photos:
         raise EnvironmentInvalid(
             f"{finder.TITLE} have no photographs or scenes of the part '{part}'; unpack them again"
         )
+    return _frames(n, seed, faces, scenes, size)
+
+
+def _drawn(n: int, seed: int, size: int) -> np.ndarray:
+    """Synthetic faces in parts of synthetic frames: that those hold faces too does not matter to ranges or to parity."""
+    pictures, landmarks = synthetic.frames(DRAWN, seed, *FRAME)
+    scenes = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
+    faces = [cutouts.around(scene, points) for scene, points in zip(scenes, landmarks, strict=True)]
+    return _frames(n, seed, faces, scenes, size)
+
+
+def _frames(n: int, seed: int, faces: list[cutouts.Cutout], scenes: list[np.ndarray], size: int) -> np.ndarray:
     return np.stack([compose(np.random.default_rng((seed, i)), faces, scenes, size)[0] for i in range(n)])

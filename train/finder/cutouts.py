@@ -58,15 +58,20 @@ def drawn(n: int, known: list[Cutout]) -> list[Cutout]:
         return []
     usual = UsualBox(known)
     frames, landmarks = synthetic.frames(n, DRAWN_SEED, *DRAWN_FRAME)
-    found = []
-    for frame, points in zip(frames, landmarks, strict=True):
-        box = usual(points)
-        middle = box[:2] + box[2:] / 2
-        low, high = (middle + DRAWN_REACH * box[2:]).round().astype(int)
-        low, high = np.maximum(low, 0), np.minimum(high, DRAWN_FRAME)
-        image = cv2.cvtColor(np.ascontiguousarray(frame[low[1] : high[1], low[0] : high[0]]), cv2.COLOR_RGB2GRAY)
-        found.append(cutout(image, [*(box[:2] - low), *box[2:]], points - low))
-    return found
+    grays = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames)
+    return [around(gray, points, usual(points)) for gray, points in zip(grays, landmarks, strict=True)]
+
+
+def around(image: np.ndarray, landmarks: np.ndarray, box: np.ndarray | None = None) -> Cutout:
+    """The part of a gray picture about a face with these landmarks (5, 2); without a ``box``, a rough one about them."""
+    if box is None:
+        low, high = landmarks.min(0), landmarks.max(0)
+        box = np.concatenate([low - 0.6 * (high - low), 2.2 * (high - low)])
+    middle = box[:2] + box[2:] / 2
+    low, high = (middle + DRAWN_REACH * box[2:]).round().astype(int)
+    low, high = np.maximum(low, 0), np.minimum(high, image.shape[::-1])
+    part = np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]])
+    return cutout(part, [*(box[:2] - low), *box[2:]], landmarks - low)
 
 
 class UsualBox:
