@@ -24,7 +24,7 @@ FLOATS = ("RESHAPE", "CONCATENATION", "LOGISTIC")
 """What joins the levels' outputs: in int8 the levels and kinds of numbers would share one range."""
 LITERT_REACH = (50, 75, 99)
 """Percentages tried in this order; see ``compress.quantize.litert_quantize``. Composed frames differ more than faces: of 25 to
-100, on frames of the tuning part, 50 kept landmarks best (2.2 % of the eyes' distance; 90: 4.9 %; at 42 half the faces were lost)."""
+100, on frames of the tuning part, 50 kept landmarks best (2.2 % of the eyes' distance; 90: 4.9 %; 42 lost half the faces)."""
 GOLDEN_FRAMES, GOLDEN_SEED, GOLDEN_SIZE = 3, 4, (320, 240)
 
 
