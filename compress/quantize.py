@@ -25,6 +25,10 @@ class Plan:
     overflow_fix: bool = True
     """Halve the weights' range, so that u8×s8 products cannot saturate on x86 without VNNI."""
 
+    one_range: bool = False
+    """One activation range a tensor even before depthwise convolutions, where NNCF gives each channel its own, which
+    onnxruntime's integer convolution refuses."""
+
     def to_json(self) -> dict:
         return asdict(self)
 
@@ -49,9 +53,11 @@ def nncf_quantize(model, crops: np.ndarray, plan: Plan, input_name: str):
         input_name: name of the model's input.
     """
     import nncf
+    from nncf.quantization.advanced_parameters import QuantizationParameters
 
     advanced = nncf.AdvancedQuantizationParameters(
         overflow_fix=nncf.OverflowFix.ENABLE if plan.overflow_fix else nncf.OverflowFix.DISABLE,
+        activations_quantization_params=QuantizationParameters(per_channel=False) if plan.one_range else None,
         smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(*((0.95, 0.95) if plan.smooth_quant else (-1, -1))),
     )
     return nncf.quantize(
@@ -65,11 +71,16 @@ def nncf_quantize(model, crops: np.ndarray, plan: Plan, input_name: str):
 
 
 def litert_quantize(
-    source: Path, crops: np.ndarray, destination: Path, floats: Sequence[str] = (), percentile: float = RANGE_PERCENTILE
+    source: Path,
+    crops: np.ndarray,
+    destination: Path,
+    floats: Sequence[str] = (),
+    percentile: float = RANGE_PERCENTILE,
 ) -> None:
     """Static int8 weights and activations of a fp32 .tflite; input stays uint8, softmax and output stay float.
 
-    ``floats`` names more operators that stay float, as ``TFLOperationName`` calls them; ``percentile`` see ``RANGE_PERCENTILE``.
+    ``floats`` names more operators that stay float, as ``TFLOperationName`` calls them; ``percentile``: see
+    ``RANGE_PERCENTILE``.
 
     An int8 softmax output would tie the top two classes of about one face in 250, and LiteRT in a browser refuses one.
     """

@@ -1,5 +1,6 @@
 """The face finder's part of a bundle: every format in fp32 and int8, each compared with fp32 torch, and golden vectors."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ FOLDER = Path(bundles.FINDER).parent
 FLOATS = ("RESHAPE", "CONCATENATION", "LOGISTIC")
 """What joins the levels' outputs: in int8 the levels and kinds of numbers would share one range."""
 PERCENTILE = 50
-"""See ``compress.quantize.RANGE_PERCENTILE``. Composed frames differ more than faces: of 25, 42, 50, 58, 65, 75, 90 and 100, on frames of
-the tuning part, 50 kept landmarks best (2.2 % of the eyes' distance; 90: 4.9 %; at 42 half of the faces were lost)."""
+"""See ``compress.quantize.RANGE_PERCENTILE``. Composed frames differ more than faces: of 25, 42, 50, 58, 65, 75, 90 and 100,
+on frames of the tuning part, 50 kept landmarks best (2.2 % of the eyes' distance; 90: 4.9 %; at 42 half the faces went)."""
 GOLDEN_FRAMES, GOLDEN_SEED, GOLDEN_SIZE = 3, 4, (320, 240)
 
 
@@ -99,7 +100,7 @@ class _Finder:
         """The first way of quantising that holds; LiteRT's quantiser has one way only."""
         rung = f"finder {format.ENGINE}/int8"
         squares = self.frames.calibration[..., None]
-        for plan in remedies(self.target.vnni):
+        for plan in (replace(remedy, one_range=True) for remedy in remedies(self.target.vnni)):
             names = format.write_int8(squares, plan, place, floats=FLOATS, percentile=PERCENTILE)
             own = self._own(format.ENGINE, place / names[0])
             likeness = finder_parity.compare(
