@@ -222,7 +222,7 @@ def test_a_damaged_section_is_named(with_finder, change, told):
 def test_a_missing_spec_is_named(with_finder):
     (with_finder / bundle.FINDER).unlink()
     bundle.seal(with_finder)
-    with pytest.raises(InputRejected, match=r"does not list finder/finder.json"):
+    with pytest.raises(InputRejected, match=r"does not list finder/finder\.json"):
         bundle.load(with_finder)
 
 

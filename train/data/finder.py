@@ -22,7 +22,7 @@ import numpy as np
 from edgefer.errors import EnvironmentInvalid, InputRejected
 from train.data import layout
 
-TITLE = "the finder's photographs"
+TITLE = "the finder's set of photographs"
 LAYOUT = "a folder 'finder' with photos/ and photos.csv, scenes/, and people/ and people.csv (see train/data/finder.py)"
 KINDS = ("photos", "scenes", "people")
 PARTS = ("train", "tune", "test")
