@@ -60,7 +60,7 @@ def layers(model, quantized, crops: np.ndarray) -> list[Layer]:
     operations = {op.get_friendly_name(): op for op in model.get_ops()}
     return [
         Layer(
-            name,
+            called(operations[name]),
             operations[name].get_type_name(),
             int(operations[name].get_output_partial_shape(0)[1].get_length()),
             min((snr[before] for before in _feeding(operations[name], snr)), default=float("inf")),
@@ -68,6 +68,15 @@ def layers(model, quantized, crops: np.ndarray) -> list[Layer]:
         )
         for name in names
     ]
+
+
+def called(operation) -> str:
+    """A layer's name in PyTorch; OpenVINO renames a convolution that took in its batch norm, which keeps the name beside it."""
+    name = operation.get_friendly_name()
+    if name.startswith("__module"):
+        return name
+    readers = [port.get_node().get_friendly_name() for port in operation.output(0).get_target_inputs()]
+    return next((reader for reader in readers if reader.startswith("__module")), name)
 
 
 def _feeding(operation, known) -> set[str]:
@@ -95,7 +104,12 @@ def _tapped(model, names: list[str]):
     copy.add_outputs([operations[name].output(0) for name in names])
     compiled = openvino.Core().compile_model(copy, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     first = len(model.outputs)
-    return lambda crop: [compiled([crop[None]])[i] for i in range(first, first + len(names))]
+
+    def outputs(crop: np.ndarray) -> list[np.ndarray]:
+        said = compiled([crop[None]])
+        return [said[i].copy() for i in range(first, first + len(names))]
+
+    return outputs
 
 
 def classes(paired: parity.Paired) -> list[tuple[str, float, int]]:
