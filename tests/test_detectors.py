@@ -97,7 +97,7 @@ def test_haar_finds_nothing_in_black(shape):
 
 
 def test_unknown_detector():
-    with pytest.raises(UsageError, match="unknown detector 'mtcnn'; edgefer has haar, none, yunet"):
+    with pytest.raises(UsageError, match="unknown detector 'mtcnn'; edgefer has haar, none, own, yunet"):
         detectors.load("mtcnn")
 
 
