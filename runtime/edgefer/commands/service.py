@@ -40,7 +40,7 @@ def work(args: argparse.Namespace) -> int:
     text = unit.text(
         unit.Service(
             python=str(Path(args.python or sys.executable).absolute()),
-            bundle=str(Path(args.bundle).resolve()),
+            bundle=str(Path(args.bundle).absolute()),  # a link such as current/bundle stays one
             source=args.source if not Path(args.source).exists() else str(Path(args.source).absolute()),
             name=args.name,
             user=args.user,
