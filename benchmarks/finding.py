@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgefer import bundle, detectors
+from edgefer import bundle, choose, detectors
 from edgefer.classifier import Classifier
+from edgefer.commands import note
 from edgefer.errors import exit_with
 from edgefer.files import write_json
 from edgefer.loop import FrameLoop
@@ -66,20 +67,14 @@ def main() -> int:
     return 0
 
 
-def _told(args: argparse.Namespace) -> tuple[bundle.Bundle, str, str, int]:
+def _chosen(args: argparse.Namespace) -> tuple[bundle.Bundle, choose.Choice]:
     opened = bundle.load(args.bundle)
-    defaults = opened.defaults
-    return (
-        opened,
-        args.engine or defaults["engine"],
-        args.precision or defaults["precision"],
-        args.threads or defaults["threads"],
-    )
+    return opened, choose.choice(opened, args.engine, args.precision, args.threads, note)
 
 
 def detecting(args: argparse.Namespace) -> dict:
     """Milliseconds a frame of every detector that is there: median and best of all, and the samples."""
-    opened, *choice = _told(args)
+    opened, choice = _chosen(args)
     frames = np.load(args.frames, allow_pickle=False)
     there = {"own": detectors.load("own", own=opened.finder_model(*choice)), "haar": detectors.load("haar")}
     if args.yunet:
@@ -97,7 +92,7 @@ def detecting(args: argparse.Namespace) -> dict:
 
 def whole(args: argparse.Namespace) -> dict:
     """Frame to label by the bundle's own finder, every frame searched; says whether OpenCV came to be loaded."""
-    opened, *choice = _told(args)
+    opened, choice = _chosen(args)
     detector = detectors.load("own", own=opened.finder_model(*choice))
     loop = FrameLoop(detector, Classifier(opened, *choice), moving=True)
     frames = np.load(args.frames, allow_pickle=False)

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,10 +39,8 @@ def measured(target: Target, checkpoint: Path, precision: str, against: Path | N
         EnvironmentInvalid: the engine is not there.
     """
     asked = {CANDIDATE: (checkpoint, precision)} | ({AGAINST: (against, target.precision)} if against else {})
-    place, proxy = target, reason(target)
-    if proxy:
-        place = replace(target, reach={"kind": "local", "machine": platform.machine()})
-    with tempfile.TemporaryDirectory() as copies, reach.opened(place) as device:
+    with tempfile.TemporaryDirectory() as copies, ExitStack() as stack:
+        device, proxy = _device(target, stack)
         jobs = {
             role: job(replace(target, precision=p), folder, role, cache, Path(copies))
             for role, (folder, p) in asked.items()
@@ -70,17 +68,23 @@ def told(estimate: stats.Estimate) -> dict:
     return {"value": estimate.value, "ci95": list(estimate.ci95)}
 
 
+def _device(target: Target, stack: ExitStack) -> tuple[reach.Device, str | None]:
+    """The target's device, open as long as the stack; or this machine, and why the target itself cannot be timed."""
+    why = reason(target)
+    if not why:
+        try:
+            return stack.enter_context(reach.opened(target)), None
+        except Unreachable as error:
+            why = str(error)
+    here = replace(target, reach={"kind": "local", "machine": platform.machine()})
+    return stack.enter_context(reach.opened(here)), why
+
+
 def reason(target: Target) -> str | None:
-    """Why the target itself cannot be timed; None when it can."""
+    """Why there is no use in asking the target; None when it may answer."""
     if target.reach["kind"] == "emulated":
         return "emulated: no time counts"
-    if why := targets.unreachable_reason(target):
-        return why
-    try:
-        with reach.opened(target):
-            return None
-    except Unreachable as error:
-        return str(error)
+    return targets.unreachable_reason(target)
 
 
 def job(target: Target, checkpoint: Path, role: str, cache: Path, copies: Path) -> dict:

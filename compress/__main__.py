@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from compress import calibration, plan
+from compress import calibration, plan, report
 from compress.toollog import tool_output
 from edgefer import targets
 from edgefer.errors import BROKEN, PASS, UsageError, exit_with
@@ -122,11 +122,7 @@ def record(trials: list[plan.Trial], faces: calibration.Calibration, target: str
 def describe(trial: plan.Trial) -> str:
     """One phrase: drop with its interval where there are labels, flips, and what is broken."""
     p = trial.paired
-    drop = (
-        ""
-        if p.drop_points is None
-        else f"drop {p.drop_points:+.2f} points [{p.drop_ci95[0]:+.2f}, {p.drop_ci95[1]:+.2f}], "
-    )
+    drop = "" if p.drop_points is None else f"{report.drop(p.drop_points, p.drop_ci95)}, "
     verdict = "; ".join(trial.problems) or "holds"
     return f"{drop}{p.flip_rate:.2%} of {p.n} labels flip: {verdict}"
 

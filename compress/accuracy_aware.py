@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from compress.calibration import Calibration
+from compress.convert import compiled
 from compress.quantize import Plan, nncf_quantize, nncf_settings
 from edgefer import parity
 
@@ -96,6 +97,5 @@ def answers(model, crops: np.ndarray, input_name: str) -> np.ndarray:
         session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         return np.array([session.run(None, {input_name: crop[None]})[0][0].argmax() for crop in crops])
     if isinstance(model, openvino.Model):
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        model = openvino.Core().compile_model(model, "CPU", settings)
+        model = compiled(model)
     return np.array([model([crop[None]])[0][0].argmax() for crop in crops])

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from compress import calibration
-from compress.convert import openvino_model
+from compress.convert import compiled, openvino_model
 from compress.quantize import Plan, nncf_quantize, remedies
+from compress.report import divergence
 from compress.toollog import tool_output
 from edgefer import parity
 from edgefer.errors import PASS, EnvironmentInvalid, exit_with
@@ -42,21 +43,18 @@ def sets(spec: ModelSpec, data: str | None) -> dict[str, np.ndarray]:
 
 def probabilities(model, crops: np.ndarray) -> np.ndarray:
     """What an OpenVINO model says of uint8 crops (N, S, S, C): float32 (N, classes)."""
-    import openvino
-
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return np.concatenate([compiled([crop[None]])[0] for crop in crops])
+    ready = compiled(model)
+    return np.concatenate([ready([crop[None]])[0] for crop in crops])
 
 
 def judged(true: np.ndarray, said: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> dict:
     """Drop in points, share of labels flipped, mean Kullback–Leibler divergence, largest loss of a class's recall in points."""
     paired = parity.paired(true.argmax(1), said.argmax(1), labels, names)
     lost = [100 * (before - after) for before, after, n in paired.recalls.values() if n >= parity.CLASS_GATE_IMAGES]
-    divergence = (true * np.log((true + 1e-9) / (said + 1e-9))).sum(1).mean()
     return {
         "drop_points": paired.drop_points,
         "flip_rate": paired.flip_rate,
-        "divergence": float(divergence),
+        "divergence": divergence(true, said),
         "worst_class_points": max(lost, default=None),
     }
 
@@ -98,8 +96,8 @@ def line(row: dict) -> str:
     """One line of the table."""
     kind = row["kind"] + ("" if row["plan"] == "plain" else f", {row['plan']}")
     worst = "–" if row["worst_class_points"] is None else f"{row['worst_class_points']:+.1f}"
-    flips, divergence = f"{row['flip_rate']:.2%}", f"{row['divergence']:.4f}"
-    return f"| {row['crops']} | {kind} | {row['drop_points']:+.2f} | {flips} | {divergence} | {worst} |"
+    flips, kl = f"{row['flip_rate']:.2%}", f"{row['divergence']:.4f}"
+    return f"| {row['crops']} | {kind} | {row['drop_points']:+.2f} | {flips} | {kl} | {worst} |"
 
 
 if __name__ == "__main__":

@@ -31,6 +31,15 @@ def openvino_model(graph: nn.Module, crop_shape: tuple[int, ...], outputs: tuple
     return model
 
 
+def compiled(model):
+    """An ``openvino.Model`` ready to answer one crop at a time, computed in fp32 where it is not quantised."""
+    import openvino
+
+    return openvino.Core().compile_model(
+        model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    )
+
+
 def write_litert(graph: nn.Module, crop_shape: tuple[int, ...], file: Path) -> None:
     """A deployed graph, uint8 (1, S, S, C) → (1, classes), as a fp32 .tflite."""
     import litert_torch  # slow to import

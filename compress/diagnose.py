@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from compress import calibration, plan
-from compress.accuracy_aware import answers
-from compress.convert import openvino_model
-from compress.quantize import Plan, nncf_quantize, remedies
+from compress.convert import compiled, openvino_model
+from compress.quantize import Plan, remedies
 from compress.toollog import tool_output
 from edgefer import parity, targets
 from edgefer.errors import PASS, exit_with
@@ -97,16 +96,14 @@ def _feeding(operation, known) -> set[str]:
 
 def _tapped(model, names: list[str]):
     """A function crop (S, S, C) → the outputs of the named layers."""
-    import openvino
-
     copy = model.clone()
     operations = {op.get_friendly_name(): op for op in copy.get_ops()}
     copy.add_outputs([operations[name].output(0) for name in names])
-    compiled = openvino.Core().compile_model(copy, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    ready = compiled(copy)
     first = len(model.outputs)
 
     def outputs(crop: np.ndarray) -> list[np.ndarray]:
-        said = compiled([crop[None]])
+        said = ready([crop[None]])
         return [said[i].copy() for i in range(first, first + len(names))]
 
     return outputs
@@ -138,10 +135,8 @@ def main() -> int:
             if chosen.accuracy_margin is not None:
                 continue  # it follows from what this program shows
             say(f"quantising: {chosen.name}")
-            quantized = nncf_quantize(model.clone(), faces.crops, chosen, model.inputs[0].any_name)
-            said = answers(quantized, faces.tuning, model.inputs[0].any_name)
-            paired = parity.paired(reference, said, faces.tuning_labels, spec.labels)
-            trials.append(plan.Trial(chosen, paired, tuple(parity.problems(paired, target.margin_points))))
+            trial, quantized = plan.tried(model, chosen, faces, reference, spec.labels, target.margin_points)
+            trials.append(trial)
             found.append(layers(model, quantized, faces.tuning[:CROPS]))
     show(trials, found, faces.source)
     if args.json:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from edgefer.errors import EnvironmentInvalid
-from edgefer.finder import FinderSpec
+from edgefer.finder_spec import FinderSpec
 from train.data import finder, synthetic
 from train.finder import cutouts
 from train.finder.compose import compose

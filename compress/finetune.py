@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import lightning as L
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from edgefer.errors import EnvironmentInvalid, UsageError
@@ -61,20 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser, epochs: int, learning_rate: f
         "--data", help="folder or zip with FER+, or 'synthetic' (default: EDGEFER_DATA, else synthetic faces)"
     )
     parser.add_argument("--recipe", help="to fine-tune by: a name or a YAML file (default: the checkpoint's own)")
-    parser.add_argument(
-        "--ldg",
-        type=Path,
-        metavar="DIR",
-        nargs="+",
-        default=[],
-        help="checkpoints that generate label distributions (LDL)",
-    )
+    trainer.add_arguments(parser)
     parser.add_argument("--epochs", type=int, default=epochs, help=f"of fine-tuning (default {epochs})")
     parser.add_argument(
         "--learning-rate", type=float, default=learning_rate, help=f"its peak (default {learning_rate:g})"
     )
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the recipe")
-    parser.add_argument("--limit", type=int, help="use only the first N training rows, to try things")
     parser.add_argument("--seed", type=int, default=0, help="of order and augmentation (default 0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the evidence to FILE as well")
 
@@ -140,11 +129,6 @@ def begin(args: argparse.Namespace, out: Path, chosen: recipe.Recipe, method: di
 def teacher(args: argparse.Namespace, spec: ModelSpec, chosen: recipe.Recipe):
     """The LDG of ``--ldg``, or None."""
     return ldg.load(args.ldg, spec.labels, spec.channels, chosen.ldg_bf16) if args.ldg else None
-
-
-def normalised(spec: ModelSpec, crops: np.ndarray) -> Tensor:
-    """uint8 crops (N, S, S, C) → what the network takes, float32 (N, C, S, S)."""
-    return (torch.from_numpy(crops).permute(0, 3, 1, 2).float() - spec.mean) / spec.scale
 
 
 def plain_state(traced: Traced) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from compress.search import Asked, Configuration, Found
 from edgefer import parity
-from edgefer.targets import Target
+from edgefer.targets import Budget, Target
 
 Trials = list[tuple[Configuration, Found]]
 
@@ -36,11 +36,11 @@ def problems(found: Found, target: Target) -> list[str]:
             wrong.append(f"quantising flips {found.own_flips:.1%} of the labels, {parity.MAX_FLIPS:.0%} are allowed")
     values = {"fps": 1000 / found.latency_ms, "artifact_mb": found.artifact_mb}
     for name, value in values.items():
-        budget = target.budgets.get(name, {})
-        if value < budget.get("min", value):
-            wrong.append(f"{name} is {value:.4g}, at least {budget['min']:g} is asked for")
-        if value > budget.get("max", value):
-            wrong.append(f"{name} is {value:.4g}, at most {budget['max']:g} is asked for")
+        budget = target.budgets.get(name, Budget())
+        if budget.min is not None and value < budget.min:
+            wrong.append(f"{name} is {value:.4g}, at least {budget.min:g} is asked for")
+        if budget.max is not None and value > budget.max:
+            wrong.append(f"{name} is {value:.4g}, at most {budget.max:g} is asked for")
     return wrong
 
 

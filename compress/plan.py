@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 from torch import nn
 
 from compress.accuracy_aware import answers, quantized
@@ -51,13 +52,26 @@ def choose(
     trials: list[Trial] = []
     for plan in remedies(vnni, margin_points):
         say(f"quantising: {plan.name}")
-        name = model.inputs[0].any_name
-        predicted = answers(quantized(model.clone(), calibration, plan, name), calibration.tuning, name)
-        result = parity.paired(reference, predicted, calibration.tuning_labels, spec.labels)
-        trials.append(Trial(plan, result, tuple(parity.problems(result, margin_points))))
+        trials.append(tried(model, plan, calibration, reference, spec.labels, margin_points)[0])
         if not trials[-1].problems:
             return trials
     return sorted(trials, key=_badness, reverse=True)
+
+
+def tried(
+    model, plan: Plan, calibration: Calibration, reference: np.ndarray, labels: tuple[str, ...], margin_points: float
+) -> tuple[Trial, object]:
+    """One way of quantising an ``openvino.Model``, judged on the tuning crops, and the model that it gave.
+
+    Args:
+        model: in fp32; not changed.
+        reference: int64 (N,), what fp32 torch answers.
+        labels: names of the classes.
+    """
+    name = model.inputs[0].any_name
+    made = quantized(model.clone(), calibration, plan, name)
+    result = parity.paired(reference, answers(made, calibration.tuning, name), calibration.tuning_labels, labels)
+    return Trial(plan, result, tuple(parity.problems(result, margin_points))), made
 
 
 def _badness(trial: Trial) -> tuple[float, float]:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compress import calibration, retrain
+from compress import calibration, report, retrain
 from edgefer import parity
 from edgefer.errors import PASS, UsageError, exit_with
 from edgefer.files import new_folder
@@ -60,7 +60,7 @@ def pruned(
     small = copy.deepcopy(network)
     left_out = _drop_blocks(small, spec, crops, blocks) if blocks else []
     if width < 1 and isinstance(small, EfficientFace | ShuffleNetV2):
-        _narrow(small, _normalised(spec, crops), width)
+        _narrow(small, graph.network_input(spec, crops), width)
     elif width < 1:
         small = _by_torch_pruning(network, spec, width)
     return small.eval(), replace(spec, options=_options(small, spec, left_out), metrics={})
@@ -82,10 +82,6 @@ def _options(small: nn.Module, spec: ModelSpec, left_out: list[Block]) -> dict:
     return options | ({resized.OPTION: other} if other else {})
 
 
-def _normalised(spec: ModelSpec, crops: np.ndarray) -> Tensor:
-    return (torch.from_numpy(crops).permute(0, 3, 1, 2).float() - spec.mean) / spec.scale
-
-
 def _drop_blocks(network: EfficientFace, spec: ModelSpec, crops: np.ndarray, count: int) -> list[Block]:
     """Take blocks away one after another, each time the one that changes the answers least."""
     expected = graph.probabilities(network, spec, crops)
@@ -95,7 +91,7 @@ def _drop_blocks(network: EfficientFace, spec: ModelSpec, crops: np.ndarray, cou
         for block in _droppable(network):
             candidate = copy.deepcopy(network)
             _drop(candidate, block)
-            damage[block] = _divergence(expected, graph.probabilities(candidate, spec, crops))
+            damage[block] = report.divergence(expected, graph.probabilities(candidate, spec, crops))
         if not damage:
             raise UsageError(f"only {len(gone)} blocks can be taken from this network, not {count}")
         gone.append(min(damage, key=damage.get))
@@ -117,11 +113,6 @@ def _drop(network: EfficientFace, block: Block) -> None:
         network.local = None
     else:
         network.bypass(*block)
-
-
-def _divergence(expected: np.ndarray, said: np.ndarray) -> float:
-    """Mean Kullback–Leibler divergence of two sets of distributions (N, classes)."""
-    return float((expected * np.log((expected + 1e-9) / (said + 1e-9))).sum(1).mean())
 
 
 def _narrow(network: EfficientFace | ShuffleNetV2, x: Tensor, width: float) -> None:
@@ -217,8 +208,7 @@ def told(folder: Path, network: nn.Module, spec: ModelSpec, faces: calibration.C
     result = parity.paired(before, after, faces.tuning_labels, spec.labels)
     accuracy = ""
     if result.drop_points is not None:
-        (low, high), reached = result.drop_ci95, result.accuracy_candidate
-        accuracy = f"accuracy {reached:.2%}, drop {result.drop_points:+.2f} points [{low:+.2f}, {high:+.2f}], "
+        accuracy = f"accuracy {result.accuracy_candidate:.2%}, {report.drop(result.drop_points, result.drop_ci95)}, "
     print(f"{folder}: {accuracy}{result.flip_rate:.2%} of {result.n} labels differ ({faces.source})")
 
 

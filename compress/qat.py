@@ -53,7 +53,7 @@ def fake_quantized(traced: finetune.Traced, spec: ModelSpec, crops: np.ndarray, 
     """
     import nncf
 
-    images = [x[None] for x in finetune.normalised(spec, crops)]
+    images = [x[None] for x in graph.network_input(spec, crops)]
     with finetune.nncf_follows(traced):
         return nncf.quantize(traced, nncf.Dataset(images), **nncf_settings(crops, plan))
 
@@ -63,7 +63,7 @@ def stripped(aware: finetune.Traced, spec: ModelSpec, crops: np.ndarray) -> fine
     import nncf
 
     with finetune.nncf_follows(aware):
-        return nncf.strip(aware.eval(), example_input=finetune.normalised(spec, crops[:1]))
+        return nncf.strip(aware.eval(), example_input=graph.network_input(spec, crops[:1]))
 
 
 def rounded_state(aware: finetune.Traced, spec: ModelSpec, crops: np.ndarray) -> dict[str, Tensor]:
@@ -78,7 +78,7 @@ def rounded_state(aware: finetune.Traced, spec: ModelSpec, crops: np.ndarray) ->
     quantisers = [module for name, module in aware.named_modules() if finetune.HOOKS in name]
     handles = [module.register_forward_hook(note) for module in quantisers]
     with torch.inference_mode():
-        aware.eval()(finetune.normalised(spec, crops[:1]))
+        aware.eval()(graph.network_input(spec, crops[:1]))
     for handle in handles:
         handle.remove()
     return finetune.plain_state(aware) | {name: tensor.clone() for name, tensor in rounded.items()}

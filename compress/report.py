@@ -1,5 +1,7 @@
 """How a changed network is compared with the one it came from, and how that is told."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from compress.calibration import Calibration
@@ -15,12 +17,21 @@ def against(
     return {**result.to_json(), "problems": parity.problems(result, margin_points)}
 
 
+def divergence(expected: np.ndarray, said: np.ndarray) -> float:
+    """Mean Kullback–Leibler divergence of two sets of distributions (N, classes)."""
+    return float((expected * np.log((expected + 1e-9) / (said + 1e-9))).sum(1).mean())
+
+
+def drop(points: float, ci95: Sequence[float]) -> str:
+    """``drop +0.19 points [−0.17, +0.55]``."""
+    return f"drop {points:+.2f} points [{ci95[0]:+.2f}, {ci95[1]:+.2f}]"
+
+
 def told(result: dict) -> str:
     """One phrase of what ``against`` found."""
     words = []
     if result["drop_points"] is not None:
-        low, high = result["drop_ci95"]
         words.append(f"accuracy {result['accuracy_candidate']:.2%}")
-        words.append(f"drop {result['drop_points']:+.2f} points [{low:+.2f}, {high:+.2f}]")
+        words.append(drop(result["drop_points"], result["drop_ci95"]))
     words.append(f"{result['flip_rate']:.2%} of {result['n']} labels flip")
     return f"{', '.join(words)}: {'; '.join(result['problems']) or 'the parity rule holds'}"

@@ -24,11 +24,12 @@ from compress.convert import openvino_model
 from compress.prune import pruned
 from compress.toollog import Say, tool_output
 from edgefer import parity
-from edgefer.errors import BudgetBroken
+from edgefer.errors import BudgetBroken, UsageError
 from edgefer.files import new_folder, read_json
 from edgefer.spec import ModelSpec
 from edgefer.targets import Target
 from train import checkpoint, graph
+from train.evaluate import use_ferplus
 from train.models.efficientface import EfficientFace
 
 SIZES = (32, 40, 48, 56, 64, 80, 96)
@@ -114,8 +115,15 @@ class Search:
     def __init__(self, asked: Asked, say: Say):
         self.asked, self.say = asked, say
         self.network, self.spec = checkpoint.load(asked.base)
-        self.faces = calibration.collect(self.spec, asked.data)
+        self._faces: dict[int, calibration.Calibration] = {}
+        self.faces = self.faces_for(self.spec)
         self.expected = graph.probabilities(self.network, self.spec, self.faces.tuning).argmax(1)
+
+    def faces_for(self, spec: ModelSpec) -> calibration.Calibration:
+        """Calibration and tuning crops of a network's input size, read once."""
+        if spec.input_size not in self._faces:
+            self._faces[spec.input_size] = calibration.collect(spec, self.asked.data)
+        return self._faces[spec.input_size]
 
     def space(self) -> dict[str, list]:
         """Choices of each dimension."""
@@ -147,7 +155,7 @@ class Search:
         """
         folder = self.trained(chosen)
         network, spec = checkpoint.load(folder)
-        faces = self.faces if spec.input_size == self.spec.input_size else calibration.collect(spec, self.asked.data)
+        faces = self.faces_for(spec)
         own = graph.probabilities(network, spec, faces.tuning).argmax(1)
         said = own
         if chosen.precision == "int8":
@@ -180,7 +188,7 @@ class Search:
             return start
         self.say(f"{chosen.network}: training on for {self.asked.epochs} epochs")
         overrides = [f"epochs={self.asked.epochs}", "ldg_share=0.0", "views=0", "synthetic=0", "warmup=0.1", "ema=0.98"]
-        if not calibration.use_ferplus(self.asked.data):
+        if not use_ferplus(self.asked.data):
             overrides.append("data=synthetic")
         name = retrain.recipe_of(self.spec)
         return retrain.run(start, folder, name, self.asked.data, self.asked.limit, overrides)
@@ -252,7 +260,7 @@ def _one(study, search: Search, say: Say) -> None:
     known = dict(finished(study))
     try:
         found = known.get(chosen) or search.measure(chosen)
-    except BudgetBroken as error:
+    except (BudgetBroken, UsageError) as error:
         say(f"{chosen.network}: {error}")
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return

@@ -188,7 +188,7 @@ def main() -> int:
 def _sparse(args: argparse.Namespace, spec: ModelSpec, faces: calibration.Calibration, out: Path, method: dict):
     """The network with zeros, fine-tuned unless that takes 0 epochs, and what is told of its origin."""
     network, _ = checkpoint.load(args.checkpoint)
-    x = finetune.normalised(spec, faces.crops)
+    x = graph.network_input(spec, faces.crops)
     masked = prunable(finetune.Traced(network), args.method, args.ratio, x[:1])
     if args.epochs:
         chosen = finetune.recipe_for(spec, args, faces.tuning_labels is None)
@@ -218,7 +218,7 @@ def evidence(
         for name, network in (("dense", dense), ("sparse", sparse)):
             say(f"int8 LiteRT file of the {name} network")
             weights, file = Path(folder) / f"{name}.safetensors", Path(folder) / f"{name}.tflite"
-            storage.write_weights(network, weights)
+            checkpoint.save_weights(network, weights)
             storage.write_litert_int8(network, spec, faces.crops, file)
             sizes[name] = {"fp32_weights": storage.sizes(weights), "int8_litert": storage.sizes(file)}
         said = storage.litert_answers(file, faces.tuning)

@@ -5,7 +5,6 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 from torch import nn
 
 from compress.convert import write_litert
@@ -18,12 +17,6 @@ def sizes(file: Path) -> dict[str, int]:
     """Bytes of a file: "as it is", and by zlib (as in gzip, zip and an APK) and lzma (xz) at their highest levels."""
     data = file.read_bytes()
     return {"as it is": len(data), "zlib": len(zlib.compress(data, 9)), "lzma": len(lzma.compress(data, preset=9))}
-
-
-def write_weights(network: nn.Module, file: Path) -> None:
-    """The fp32 weights as a checkpoint stores them."""
-    state = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
-    safetensors.torch.save_file(state, file)
 
 
 def write_litert_int8(network: nn.Module, spec: ModelSpec, crops: np.ndarray, file: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from compress import calibration, plan
 from compress.toollog import Say, tool_output
 from edgefer import bundle as bundles
-from edgefer import engines, finder_golden, golden
+from edgefer import engines, golden
 from edgefer.errors import BudgetBroken, EdgeferError
 from edgefer.files import new_folder, read_json
 from edgefer.spec import ModelSpec
@@ -162,7 +162,3 @@ class _Build:
             found = golden.check(opened, artifact.engine, artifact.precision, self.target.threads)
             if found:
                 raise BudgetBroken(f"golden vectors of {artifact.name} do not replay: {'; '.join(found)}")
-        for artifact in opened.finder.artifacts if opened.finder else ():
-            found = finder_golden.check(opened, artifact.engine, artifact.precision, self.target.threads)
-            if found:
-                raise BudgetBroken(f"golden vectors of finder {artifact.name} do not replay: {'; '.join(found)}")

@@ -13,7 +13,8 @@ from edgefer import detectors, finder_golden, finder_parity
 from edgefer.detectors.own import Own
 from edgefer.detectors.shrink import to_square
 from edgefer.errors import BudgetBroken
-from edgefer.finder import OUTPUTS, FinderModel, decode
+from edgefer.finder import decode
+from edgefer.finder_spec import OUTPUTS, FinderModel
 from edgefer.targets import Target
 from train.data import synthetic
 from train.finder import checkpoint as checkpoints

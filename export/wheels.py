@@ -17,7 +17,8 @@ from pathlib import Path
 from edgefer.engines import ENGINES
 from edgefer.errors import EnvironmentInvalid, UsageError
 from edgefer.files import read_json, sha256, write_json
-from edgefer.targets import MACHINES, Target
+from edgefer.platforms import canonical
+from edgefer.targets import Target
 
 ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / "constraints.txt"
@@ -42,7 +43,7 @@ def machine_of(target: Target) -> str:
             f"no wheels are published for Android, which {target.name} is; in Termux: pkg install python-numpy, and the engine"
         )
     machine = "aarch64" if reach["kind"] == "emulated" else reach.get("machine", "")
-    machine = MACHINES.get(machine.lower(), machine)
+    machine = canonical(machine)
     if machine not in ("x86_64", "aarch64"):
         raise UsageError(
             f"--wheels needs to know the architecture of {target.name}: set reach.machine to x86_64 or aarch64"

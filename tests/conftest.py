@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -93,3 +94,35 @@ def arm_root(tmp_path_factory) -> Path:
     except EnvironmentInvalid as error:
         pytest.skip(f"needs an arm64 root, which cannot be made here: {error}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def untrained(shipped, tmp_path_factory):
+    """``untrained(**changes)``: folder of an untrained MicroExpNet's checkpoint, with the shipped ModelSpec so changed."""
+    import torch
+
+    from train import checkpoint, models
+
+    def made(**changes) -> Path:
+        torch.manual_seed(0)
+        folder = tmp_path_factory.mktemp("untrained")
+        spec = replace(shipped[1], system="microexpnet", options={}, **changes)
+        checkpoint.save(folder, models.build("microexpnet", 8, 1), spec)
+        return folder
+
+    return made
+
+
+@pytest.fixture
+def few_faces(monkeypatch):
+    """``few_faces(train, valid, calibration, tuning)``: so many synthetic faces instead of thousands."""
+    from compress import calibration as crops
+    from train.data import drawn
+
+    def set_to(train: int, valid: int, calibration: int, tuning: int) -> None:
+        monkeypatch.setitem(drawn.FACES, "train", train)
+        monkeypatch.setitem(drawn.FACES, "valid", valid)
+        monkeypatch.setattr(crops, "CALIBRATION_CROPS", calibration)
+        monkeypatch.setattr(crops, "TUNING_SYNTHETIC", tuning)
+
+    return set_to

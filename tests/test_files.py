@@ -1,6 +1,8 @@
 """Files appear whole or not at all, and errors carry their exit codes."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -87,3 +89,19 @@ def test_exit_codes(error, code, capsys):
 
 def test_success_is_zero():
     assert errors.exit_with(lambda: None) == 0
+
+
+PRINTS = "from edgefer.errors import exit_with\ndef main():\n    for _ in range(100_000): print('a line')\n"
+BREAKS = "from edgefer.errors import exit_with\ndef main(): raise BrokenPipeError('of a device')\n"
+
+
+@pytest.mark.parametrize(("program", "code"), [(PRINTS, 0), (BREAKS, 70)])
+def test_only_a_reader_that_left_is_no_error(program, code):
+    """As ``| head`` leaves; a pipe to something else that breaks is a fault."""
+    command = [sys.executable, "-c", program + "raise SystemExit(exit_with(main))"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if program == PRINTS:
+        process.stdout.readline()
+        process.stdout.close()
+    assert process.wait(60) == code
+    assert ("of a device" in process.stderr.read()) == bool(code)

@@ -15,7 +15,8 @@ from edgefer.detectors.own import Own
 from edgefer.detectors.shrink import FILL, to_square
 from edgefer.engines import contract
 from edgefer.errors import InputRejected
-from edgefer.finder import FinderSpec, Found, decode
+from edgefer.finder import Found, decode
+from edgefer.finder_spec import FinderModel, FinderSpec
 
 TINY = Path(__file__).parent / "data" / "tiny"
 SPEC = FinderSpec("face_finder", 32, (8, 16), (16.0, 64.0), 0.5, 0.3)
@@ -172,7 +173,7 @@ def test_a_bundle_without_a_finder_says_so():
 
 
 def test_a_classifier_is_no_finder():
-    model = finder.FinderModel(TINY / "fp32.tflite", SPEC, "litert")
+    model = FinderModel(TINY / "fp32.tflite", SPEC, "litert")
     with pytest.raises(InputRejected, match=r"a finder's outputs must be float32"):
         detectors.load("own", own=model)
     with pytest.raises(InputRejected, match=r"must be one float32 \(1, classes\)"):

@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from compress import calibration, finetune, qat
+from compress import finetune, qat
 from compress.quantize import remedies
 from edgefer.errors import UsageError
-from train import checkpoint, models, recipe
-from train.data import drawn
+from train import checkpoint, graph, models, recipe
 
 RECIPE = {"name": "microexpnet", **recipe.load("microexpnet").to_json()}
 NEW = ["--data", "synthetic", "--target", "i7", "--epochs", "1", "--set", "batch_size=16"]
@@ -26,23 +25,13 @@ def no_compiler(monkeypatch, tmp_path_factory):
 
 
 @pytest.fixture
-def few_faces(monkeypatch):
-    """Tens of synthetic faces instead of thousands."""
-    monkeypatch.setitem(drawn.FACES, "train", 96)
-    monkeypatch.setitem(drawn.FACES, "valid", 20)
-    monkeypatch.setattr(calibration, "CALIBRATION_CROPS", 20)
-    monkeypatch.setattr(calibration, "TUNING_SYNTHETIC", 40)
+def few(few_faces):
+    few_faces(96, 20, 20, 40)
 
 
 @pytest.fixture(scope="module")
-def small(shipped, tmp_path_factory):
-    """An untrained MicroExpNet's checkpoint."""
-    _, spec = shipped
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("small")
-    spec = replace(spec, system="microexpnet", options={}, input_size=84, training={"recipe": RECIPE})
-    checkpoint.save(folder, models.build("microexpnet", 8, 1), spec)
-    return folder
+def small(untrained):
+    return untrained(input_size=84, training={"recipe": RECIPE})
 
 
 def run(monkeypatch, *arguments) -> int:
@@ -50,7 +39,7 @@ def run(monkeypatch, *arguments) -> int:
     return qat.main()
 
 
-def test_program_trains_and_tells_each_step(small, few_faces, monkeypatch, tmp_path, capsys):
+def test_program_trains_and_tells_each_step(small, few, monkeypatch, tmp_path, capsys):
     out = tmp_path / "run"
     code = run(monkeypatch, "--checkpoint", small, *NEW, "--out", out, "--json", tmp_path / "told.json")
     result = json.loads((tmp_path / "told.json").read_text())
@@ -88,7 +77,7 @@ def test_efficientface_is_followed_and_its_gradients_flow(shipped):
     aware = qat.fake_quantized(
         finetune.Traced(checkpoint.load(checkpoint.SHIPPED / "efficientface")[0]), spec, crops, remedies(True)[0]
     )
-    x = finetune.normalised(spec, crops)
+    x = graph.network_input(spec, crops)
     aware.train()(x).square().mean().backward()
     missing = [name for name, p in aware.network.named_parameters() if p.grad is None]
     assert not missing
@@ -118,14 +107,14 @@ def test_a_network_that_nncf_cannot_follow_gets_one_sentence(shipped):
         qat.fake_quantized(finetune.Traced(Unfollowed()), spec, crops, remedies(True)[0])
 
 
-def test_no_recipe_no_guess(small, few_faces, monkeypatch, tmp_path):
+def test_no_recipe_no_guess(small, few, monkeypatch, tmp_path):
     network, spec = checkpoint.load(small)
     checkpoint.save(tmp_path, network, replace(spec, training={}))
     with pytest.raises(UsageError, match="does not tell the recipe it was trained by; name one with --recipe"):
         run(monkeypatch, "--checkpoint", tmp_path, *NEW)
 
 
-def test_other_classes_are_refused(small, few_faces, monkeypatch, tmp_path):
+def test_other_classes_are_refused(small, few, monkeypatch, tmp_path):
     network, spec = models.build("microexpnet", 7, 1), checkpoint.load(small)[1]
     checkpoint.save(tmp_path, network, replace(spec, labels=spec.labels[:7]))
     with pytest.raises(UsageError, match="knows 7 classes"):

@@ -8,14 +8,11 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-import torch
 
 from compress import front, search
 from compress.search import Asked, Configuration, Found
 from edgefer import parity, targets
 from edgefer.errors import BudgetBroken
-from edgefer.spec import ModelSpec
-from train import checkpoint, models
 
 BASE = Configuration(48, 0, 1.0, "int8")
 
@@ -30,7 +27,7 @@ def found(accuracy: float = 0.85, relative: float = 1.0, size: float = 1.0, own_
 
 @pytest.fixture
 def target():
-    budgets = {"fps": {"min": 600}, "artifact_mb": {"max": 1.2}}
+    budgets = {"fps": targets.Budget(min=600), "artifact_mb": targets.Budget(max=1.2)}
     return replace(targets.get("i7"), budgets=budgets)
 
 
@@ -73,14 +70,8 @@ def test_picture_is_drawn(target, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """A checkpoint of the smallest network, untrained but alive."""
-    folder = tmp_path_factory.mktemp("tiny")
-    torch.manual_seed(0)
-    shipped = ModelSpec.load(checkpoint.SHIPPED / "efficientface" / checkpoint.SPEC)
-    spec = replace(shipped, system="microexpnet", options={}, training={}, metrics={})
-    checkpoint.save(folder, models.build("microexpnet", 8, 1), spec)
-    return folder
+def tiny(untrained):
+    return untrained(training={}, metrics={})
 
 
 @pytest.fixture

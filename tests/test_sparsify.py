@@ -1,38 +1,26 @@
 """Sparsity: weights become zero, shapes stay, compressed files shrink; what is reported is what is there."""
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
 
-from compress import calibration, finetune, sparsify, storage
+from compress import finetune, sparsify, storage
 from compress.report import told
 from edgefer.errors import InputRejected
-from train import checkpoint, models, recipe
-from train.data import drawn
+from train import checkpoint, recipe
 
 RECIPE = {"name": "microexpnet", **recipe.load("microexpnet").to_json()}
 
 
 @pytest.fixture
-def few_faces(monkeypatch):
-    """Tens of synthetic faces instead of thousands."""
-    monkeypatch.setitem(drawn.FACES, "train", 160)
-    monkeypatch.setitem(drawn.FACES, "valid", 20)
-    monkeypatch.setattr(calibration, "CALIBRATION_CROPS", 30)
-    monkeypatch.setattr(calibration, "TUNING_SYNTHETIC", 60)
+def few(few_faces):
+    few_faces(160, 20, 30, 60)
 
 
 @pytest.fixture(scope="module")
-def small(shipped, tmp_path_factory):
-    """An untrained MicroExpNet's checkpoint."""
-    _, spec = shipped
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("small")
-    spec = replace(spec, system="microexpnet", options={}, input_size=84, training={"recipe": RECIPE})
-    checkpoint.save(folder, models.build("microexpnet", 8, 1), spec)
-    return folder
+def small(untrained):
+    return untrained(input_size=84, training={"recipe": RECIPE})
 
 
 def run(program, monkeypatch, *arguments) -> int:
@@ -86,7 +74,7 @@ def test_schedule_ends_at_the_ratio():
 
 
 @pytest.mark.parametrize("method", ["global", "regularised"])
-def test_program_fine_tunes_and_tells_what_it_did(method, small, few_faces, monkeypatch, tmp_path, capsys):
+def test_program_fine_tunes_and_tells_what_it_did(method, small, few, monkeypatch, tmp_path, capsys):
     out = tmp_path / "run"
     given = ["--checkpoint", small, "--data", "synthetic", "--out", out, "--epochs", 2, "--set", "batch_size=8"]
     code = run(sparsify, monkeypatch, *given, "--method", method, "--ratio", 0.7, "--json", tmp_path / "told.json")
@@ -118,7 +106,7 @@ def test_without_fine_tuning_batch_norms_are_adapted(shipped):
     (["--method", "regularised", "--epochs", "0"], "at least 0, and 1 for --method regularised"),
     (["--set", "epochs=none"], "field 'epochs' must be int"),
 ])  # fmt: skip
-def test_mistakes(arguments, sentence, small, few_faces, monkeypatch):
+def test_mistakes(arguments, sentence, small, few, monkeypatch):
     from edgefer.errors import UsageError
 
     with pytest.raises((UsageError, InputRejected), match=sentence):

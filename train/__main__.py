@@ -14,7 +14,7 @@ from train import checkpoint, ldg, recipe, views
 from train.data import datasets, ferplus, framing, synthetic
 from train.faces import Faces, action_unit_graph, gathered
 from train.learner import MEAN, SCALE, Learner
-from train.trainer import claim, fit, rests_on
+from train.trainer import add_arguments, claim, fit, rests_on
 
 
 def arguments() -> argparse.Namespace:
@@ -26,19 +26,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--start", type=Path, metavar="DIR", help="begin from this checkpoint's weights, not from scratch"
     )
-    parser.add_argument(
-        "--ldg",
-        type=Path,
-        metavar="DIR",
-        nargs="+",
-        default=[],
-        help="checkpoints that generate label distributions (LDL)",
-    )
+    add_arguments(parser)
     parser.add_argument(
         "--au", metavar="PLACE", help="Action Units of the faces: OpenFace's CSV files, or a CSV of numbers"
     )
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the recipe")
-    parser.add_argument("--limit", type=int, help="use only the first N training rows, to try things")
     parser.add_argument(
         "--devices", default="auto", help="how many GPUs or processes (default: all GPUs; torchrun's number)"
     )

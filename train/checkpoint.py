@@ -16,10 +16,15 @@ WEIGHTS, SPEC = "weights.safetensors", "model.json"
 
 def save(folder: Path, network: nn.Module, spec: ModelSpec) -> None:
     """Write a checkpoint into an existing folder."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    safetensors.torch.save_file(state, folder / WEIGHTS)
-    (folder / WEIGHTS).chmod(0o644)
+    save_weights(network, folder / WEIGHTS)
     spec.save(folder / SPEC)
+
+
+def save_weights(network: nn.Module, file: Path) -> None:
+    """Write a network's weights as they are."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    safetensors.torch.save_file(state, file)
+    file.chmod(0o644)
 
 
 def load(folder: str | Path) -> tuple[nn.Module, ModelSpec]:

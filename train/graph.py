@@ -23,6 +23,11 @@ class DeployedGraph(nn.Module):
         return torch.softmax(self.network(x), dim=1)
 
 
+def network_input(spec: ModelSpec, crops: np.ndarray) -> Tensor:
+    """uint8 crops (N, S, S, C) → what the network takes, float32 (N, C, S, S)."""
+    return (torch.from_numpy(crops).permute(0, 3, 1, 2).float() - spec.mean) / spec.scale
+
+
 def probabilities(network: nn.Module, spec: ModelSpec, crops: np.ndarray, batch: int = 256) -> np.ndarray:
     """What fp32 torch says of uint8 crops (N, S, S, C): float32 (N, classes). The reference of the parity ladder.
 

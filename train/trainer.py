@@ -1,10 +1,12 @@
 """How a run is carried out, whatever it trains: Lightning's trainer, the folder it owns, the checkpoints it rests on."""
 
+import argparse
 import json
 import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Protocol
 
 import lightning as L
 from lightning.pytorch.callbacks import (
@@ -19,21 +21,46 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from edgefer.errors import InputRejected
 from edgefer.files import read_json, sha256, write_json
 from train import checkpoint
-from train.faces import Faces
-from train.learner import Learner
-from train.recipe import Recipe
 from train.resume import SafetensorsCheckpointIO
 
 STATE = "last.safetensors"
 
 
-def fit(out: Path, learner: Learner, faces: Faces, chosen: Recipe, devices: str = "auto") -> L.Trainer:
-    """Train, or go on from the state that ``out`` holds; ``devices`` is how many GPUs or processes."""
-    trainer = _trainer(out, chosen, devices)
+class Length(Protocol):
+    """What a run needs of any recipe."""
+
+    epochs: int
+    precision: str
+    ema: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of everything that trains on faces."""
+    add = parser.add_argument
+    ldg = "checkpoints that generate label distributions (LDL)"
+    add("--ldg", type=Path, metavar="DIR", nargs="+", default=[], help=ldg)
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the recipe")
+    add("--limit", type=int, help="use only the first N training rows, to try things")
+
+
+def fit(
+    out: Path, learner: L.LightningModule, data: L.LightningDataModule, chosen: Length, devices: str = "auto", **more
+) -> L.Trainer:
+    """Train, or go on from the state that ``out`` holds.
+
+    Args:
+        out: folder of the run.
+        learner: with its loss and metrics.
+        data: what it learns from.
+        chosen: the recipe.
+        devices: how many GPUs or processes.
+        more: further arguments of Lightning's trainer.
+    """
+    trainer = _trainer(out, chosen, devices, more)
     state = out / STATE
     if state.exists():
         print(f"resuming from {state}")
-    trainer.fit(learner, faces, ckpt_path=str(state) if state.exists() else None)
+    trainer.fit(learner, data, ckpt_path=str(state) if state.exists() else None)
     return trainer
 
 
@@ -58,7 +85,7 @@ def claim(out: Path, run: dict) -> None:
     write_json(file, run)
 
 
-def _trainer(out: Path, chosen: Recipe, devices: str) -> L.Trainer:
+def _trainer(out: Path, chosen: Length, devices: str, more: dict) -> L.Trainer:
     saver = ModelCheckpoint(dirpath=out, filename=Path(STATE).stem, save_top_k=1, enable_version_counter=False)
     saver.FILE_EXTENSION = ".safetensors"
     callbacks = [saver, LearningRateMonitor("epoch"), RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(50)]
@@ -76,6 +103,7 @@ def _trainer(out: Path, chosen: Recipe, devices: str) -> L.Trainer:
         gradient_clip_val=5.0,
         log_every_n_steps=20,
         num_sanity_val_steps=0,
+        **more,
     )
 
 

@@ -21,7 +21,7 @@ from benchmarks.reach import about
 from benchmarks.worker import SPAWNED
 from edgefer.bundle import Bundle
 from edgefer.errors import Unreachable
-from edgefer.lines import CARRYING_S, Line, done, failed, run
+from edgefer.lines import CARRYING_S, Line, done, failed, run, started
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGED = ("__init__", "worker", "environment", "resources", "whole", "camera")
@@ -108,13 +108,7 @@ def opened(line: Line, python: str, engine: str) -> Iterator[Remote]:
 def kept(line: Line) -> Iterator[str]:
     """A temporary folder on the device, as long as the block lasts and not longer."""
     with tempfile.TemporaryFile() as stderr:
-        keeper = subprocess.Popen(
-            line.command(KEEPER),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            start_new_session=True,  # Ctrl-C is for us; the keeper goes when we let it
-        )
+        keeper = started(line, KEEPER, stderr)
         try:
             yield _folder(line, keeper, stderr)
         finally:

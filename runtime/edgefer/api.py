@@ -41,7 +41,7 @@ class Recogniser:
         engine: litert, onnxruntime or openvino; None: the bundle's, or the first installed.
         precision: fp32 or int8; None: the bundle's.
         threads: of the engine; None: the bundle's.
-        detector: one of ``edgefer.detectors.NAMES``; None: yunet where its file is known, else haar.
+        detector: one of ``edgefer.detectors.NAMES``; None: the bundle's own, else yunet where its file is known, else haar.
         yunet: YuNet's ONNX file; None: the environment variable EDGEFER_YUNET.
         note: told, in sentences, of choices that nobody made.
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from edgefer.errors import InputRejected, unknown
 from edgefer.files import read_json, sha256, write_json, write_text
-from edgefer.finder import FinderModel, FinderSpec
+from edgefer.finder_spec import FinderModel, FinderSpec
 from edgefer.spec import ModelSpec
 from edgefer.sums import REMEDY, SIGNATURE, SUMS, read_sums
 

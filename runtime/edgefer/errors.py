@@ -1,6 +1,7 @@
 """Exit codes and the errors that carry them: one clear sentence naming the problem and the remedy."""
 
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable
@@ -70,10 +71,20 @@ def exit_with(main: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PASS
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_gone():
+            return PASS
         traceback.print_exc()
         print(f"internal error: {error!r}; this is a bug in edgefer, please report the lines above", file=sys.stderr)
         return INTERNAL
+
+
+def _reader_gone() -> bool:
+    """Whether nobody reads our output any more, as after ``| head``; what is left of it is then thrown away."""
+    output = sys.__stdout__.fileno()
+    poll = select.poll()
+    poll.register(output, 0)
+    gone = any(event & select.POLLERR for _, event in poll.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return gone

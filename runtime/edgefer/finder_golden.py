@@ -7,16 +7,14 @@
                                 pixels, as that artifact found them when it was exported
 """
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from edgefer import detectors, finder
-from edgefer.bundle import REMEDY, Bundle
+from edgefer import detectors, finder, golden
+from edgefer.bundle import Bundle
 from edgefer.detectors.own import Own
 from edgefer.detectors.shrink import to_square
-from edgefer.errors import InputRejected
 from edgefer.finder import Found, decode
 
 ARRAYS = "golden/finder.npz"
@@ -52,11 +50,13 @@ def check(bundle: Bundle, engine: str, precision: str, threads: int) -> list[str
         EnvironmentInvalid: the engine is not installed.
     """
     own: Own = detectors.load("own", own=bundle.finder_model(engine, precision, threads))
-    arrays = _read(bundle.folder / ARRAYS, f"faces_{engine}_{precision}")
+    names = {"frames": "frames", "squares": "squares", "faces": f"faces_{engine}_{precision}"}
+    arrays = golden.read_arrays(bundle.folder / ARRAYS, names, f"{engine}/{precision}")
+    expected = arrays["faces"].reshape(-1, 16)
     squares = np.stack([to_square(frame, own.spec.input_size)[0] for frame in arrays["frames"]])
     if not np.array_equal(squares, arrays["squares"]):
         return ["golden: the frames shrink to other squares than where the bundle was made"]
-    return problems(rows([decode(own.outputs(square), own.spec) for square in squares]), arrays["faces"], precision)
+    return problems(rows([decode(own.outputs(square), own.spec) for square in squares]), expected, precision)
 
 
 def problems(found: np.ndarray, expected: np.ndarray, precision: str) -> list[str]:
@@ -76,15 +76,3 @@ def problems(found: np.ndarray, expected: np.ndarray, precision: str) -> list[st
         if not (away[:, 1] <= SCORES[precision]).all():
             told.append(f"golden {frame:.0f}: a score differs by {away[:, 1].max():.2g} ({SCORES[precision]} allowed)")
     return told
-
-
-def _read(path: Path, faces: str) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {"frames": file["frames"], "squares": file["squares"], "faces": file[faces].reshape(-1, 16)}
-    except FileNotFoundError:
-        raise InputRejected(f"{path} is missing; {REMEDY}") from None
-    except KeyError as error:
-        raise InputRejected(f"{path} has no array {str(error).split()[0]}; {REMEDY}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputRejected(f"{path} is damaged ({error}); {REMEDY}") from None

@@ -75,7 +75,7 @@ def _words(arrays: dict[str, np.ndarray]) -> dict:
 
 
 def check(bundle: Bundle, engine: str, precision: str, threads: int) -> list[str]:
-    """Replay the golden vectors here; a list of problems, empty when the bundle computes what was exported.
+    """Replay the golden vectors here, those of a face finder too; problems, none when the bundle computes what was exported.
 
     Raises:
         InputRejected: the vectors are missing, damaged or of another model, or the artifact is damaged.
@@ -86,7 +86,12 @@ def check(bundle: Bundle, engine: str, precision: str, threads: int) -> list[str
     running = engines.load(engine, bundle.model_path(engine, precision), threads)
     found = np.concatenate([running.infer(crop[None]) for crop in arrays["crops"]])
     crops = cut(bundle.spec, arrays["frames"], arrays["landmarks"])
-    return crop_problems(crops, arrays["crops"]) + output_problems(found, arrays["expected"], precision)
+    problems = crop_problems(crops, arrays["crops"]) + output_problems(found, arrays["expected"], precision)
+    if bundle.finder:
+        from edgefer import finder_golden  # it reads its arrays by this module
+
+        problems += finder_golden.check(bundle, engine, precision, threads)
+    return problems
 
 
 def expected(bundle: Bundle, engine: str, precision: str) -> tuple[np.ndarray, np.ndarray]:
@@ -122,18 +127,28 @@ def _read(bundle: Bundle, engine: str, precision: str) -> dict[str, np.ndarray]:
     path = bundle.folder / ARRAYS
     wanted = "probabilities_fp32" if precision == "fp32" else f"probabilities_{engine}_{precision}"
     bundle.artifact(engine, precision)
+    names = {name: name for name in ("frames", "landmarks", "crops")} | {"expected": wanted}
+    arrays = read_arrays(path, names, f"{engine}/{precision}")
+    _check_shapes(path, arrays, bundle.spec)
+    return arrays
+
+
+def read_arrays(path: Path, names: dict[str, str], artifact: str) -> dict[str, np.ndarray]:
+    """Arrays of an .npz file, by what they are to be called here → their name there; ``artifact`` is for the message.
+
+    Raises:
+        InputRejected: the file or an array is missing, it is damaged, or would unpack to more than golden vectors need.
+    """
     try:
         _check_size(path)
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("frames", "landmarks", "crops")} | {"expected": file[wanted]}
+            return {here: file[there] for here, there in names.items()}
     except FileNotFoundError:
         raise InputRejected(f"{path} is missing; {REMEDY}") from None
     except KeyError as error:
-        raise InputRejected(f"{path} has no array {str(error).split()[0]} for {engine}/{precision}; {REMEDY}") from None
+        raise InputRejected(f"{path} has no array {str(error).split()[0]} for {artifact}; {REMEDY}") from None
     except (OSError, ValueError, EOFError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
         raise InputRejected(f"{path} is damaged ({error}); {REMEDY}") from None
-    _check_shapes(path, arrays, bundle.spec)
-    return arrays
 
 
 def _check_size(path: Path) -> None:

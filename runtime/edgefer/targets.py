@@ -15,6 +15,7 @@ from pathlib import Path
 from edgefer.bundle import PRECISIONS
 from edgefer.engines import ENGINES
 from edgefer.errors import EnvironmentInvalid, InputRejected, unknown
+from edgefer.platforms import canonical
 
 SCHEMA = 1
 FILE = "devices.yaml"
@@ -35,7 +36,6 @@ REACH_OPTIONAL = {
 EMULATED_CPUS = ("cortex-a72", "cortex-a76")
 QEMU = "qemu-aarch64-static"
 TOLD = {str: "text", int: "a whole number", list: "a list of texts"}
-MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 MAX_MARGIN = 0.5
 AUTO = "auto"
 """``vnni: auto``: what this machine's CPU says, for a local target; false for another."""
@@ -264,7 +264,7 @@ def unreachable_reason(target: Target) -> str | None:
 
 def _local_reason(name: str, reach: dict) -> str | None:
     here, wanted = platform.machine().lower(), reach["machine"].lower()
-    if platform.system() == "Linux" and MACHINES.get(here, here) == MACHINES.get(wanted, wanted):
+    if platform.system() == "Linux" and canonical(here) == canonical(wanted):
         return None
     return (
         f"it is a Linux {wanted} machine and this is {platform.system()} {here}; "

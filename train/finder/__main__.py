@@ -3,23 +3,19 @@
 import argparse
 import json
 import sys
-import warnings
 from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from edgefer.errors import InputRejected, exit_with
 from edgefer.files import new_folder, read_json, write_json, write_text
+from train import trainer
 from train.data import synthetic
 from train.finder import checkpoint, recipe
 from train.finder.data import FinderData
 from train.finder.learner import FinderLearner, spec_of
-from train.resume import SafetensorsCheckpointIO
 
-STATE = "last.safetensors"
 LICENCE = (
     "Apache-2.0 for the weights; learned from photographs whose boxes and landmarks YuNet gave (MIT): "
     "check that your use of what was learned from them is allowed"
@@ -43,10 +39,9 @@ def main() -> int:
     _claim(out, {"recipe": chosen.to_json(), "seed": args.seed})
     L.seed_everything(args.seed, verbose=False)
     data, learner = FinderData(chosen, args.data, args.seed), FinderLearner(chosen)
-    state = out / STATE
-    if state.exists():
-        print(f"resuming from {state}")
-    _trainer(out, chosen).fit(learner, data, ckpt_path=str(state) if state.exists() else None)
+    trainer.fit(
+        out, learner, data, chosen, "1", reload_dataloaders_every_n_epochs=1
+    )  # every epoch composes other frames
     _finish(out, learner, data, chosen, args.seed)
     return 0
 
@@ -59,27 +54,6 @@ def _claim(out: Path, run: dict) -> None:
     if {**there, "recipe": {**there["recipe"], **lengths}} != run:
         raise InputRejected(f"{out} holds a run with another recipe or seed; give another --out, or delete it")
     write_json(file, run)
-
-
-def _trainer(out: Path, chosen: recipe.Recipe) -> L.Trainer:
-    saver = ModelCheckpoint(dirpath=out, filename=Path(STATE).stem, save_top_k=1, enable_version_counter=False)
-    saver.FILE_EXTENSION = ".safetensors"
-    callbacks = [saver, RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(10)]
-    if chosen.ema:
-        callbacks.append(EMAWeightAveraging(decay=chosen.ema))
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    return L.Trainer(
-        max_epochs=chosen.epochs,
-        devices=1,
-        precision=chosen.precision,
-        callbacks=callbacks,
-        logger=[CSVLogger(out, name="", version="csv"), TensorBoardLogger(out, name="", version="tensorboard")],
-        plugins=[SafetensorsCheckpointIO()],
-        gradient_clip_val=5.0,
-        log_every_n_steps=20,
-        num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=1,  # every epoch composes other frames
-    )
 
 
 def _finish(out: Path, learner: FinderLearner, data: FinderData, chosen: recipe.Recipe, seed: int) -> None:

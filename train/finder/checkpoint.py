@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import safetensors.torch
-
 from edgefer.errors import InputRejected
-from edgefer.finder import FinderSpec
+from edgefer.finder_spec import FinderSpec
 from train.checkpoint import SHIPPED as CHECKPOINTS
-from train.checkpoint import WEIGHTS, load_weights
+from train.checkpoint import WEIGHTS, load_weights, save_weights
 from train.finder.network import FaceFinder
 
 SPEC = "finder.json"
@@ -16,9 +14,7 @@ SHIPPED = CHECKPOINTS / "finder"
 
 def save(folder: Path, network: FaceFinder, spec: FinderSpec) -> None:
     """Write a checkpoint into an existing folder."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    safetensors.torch.save_file(state, folder / WEIGHTS)
-    (folder / WEIGHTS).chmod(0o644)
+    save_weights(network, folder / WEIGHTS)
     spec.save(folder / SPEC)
 
 

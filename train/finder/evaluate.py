@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgefer import bundle, detectors
+from edgefer import bundle, choose, detectors
 from edgefer.classifier import Classifier
+from edgefer.commands import note
 from edgefer.errors import EnvironmentInvalid, UsageError, exit_with
 from edgefer.files import write_json
 from train.data import finder, layout
@@ -59,10 +60,9 @@ def _subject(args: argparse.Namespace) -> tuple[detectors.Detector, Classifier |
             raise UsageError("--engine and --precision are of a bundle; a checkpoint runs in fp32 torch")
         return torch_detector.load(args.checkpoint), None
     opened = bundle.load(args.bundle)
-    engine = args.engine or opened.defaults["engine"]
-    precision = args.precision or opened.defaults["precision"]
-    own = detectors.load("own", own=opened.finder_model(engine, precision, opened.defaults["threads"]))
-    return own, Classifier(opened, engine, opened.defaults["precision"], opened.defaults["threads"])
+    chosen = choose.choice(opened, args.engine, args.precision, None, note)
+    own = detectors.load("own", own=opened.finder_model(*chosen))
+    return own, Classifier(opened, *choose.choice(opened, args.engine, None, None, note))
 
 
 def _name(args: argparse.Namespace) -> str:

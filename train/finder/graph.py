@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgefer.finder import OUTPUTS, FinderSpec
+from edgefer.finder_spec import OUTPUTS, FinderSpec
 
 
 class DeployedFinder(nn.Module):
-    """uint8 (1, S, S, 1) → float32 scores (1, cells, 1), boxes (1, cells, 4), landmarks (1, cells, 10): ``finder.OUTPUTS``."""
+    """uint8 (1, S, S, 1) → float32 scores (1, cells, 1), boxes (1, cells, 4), landmarks (1, cells, 10): ``OUTPUTS``."""
 
     def __init__(self, network: nn.Module, spec: FinderSpec):
         super().__init__()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from edgefer import finder
-from edgefer.finder import FinderSpec
+from edgefer.finder_spec import OUTPUTS, FinderSpec
 from train.finder import network
 from train.finder.loss import FinderLoss, Losses
 from train.finder.recipe import Recipe
@@ -61,7 +61,7 @@ class FinderLearner(L.LightningModule):
         outputs = scores.sigmoid(), boxes, landmarks
         _, wanted, points, there = (part.cpu().numpy() for part in batch)
         for row in range(len(wanted)):
-            single = {k: o[row : row + 1].float().cpu().numpy() for k, o in zip(finder.OUTPUTS, outputs, strict=True)}
+            single = {k: o[row : row + 1].float().cpu().numpy() for k, o in zip(OUTPUTS, outputs, strict=True)}
             found = finder.decode(single, self.spec)
             self._count(found, wanted[row][there[row]], points[row][there[row]])
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from edgefer.detectors.shrink import to_square
 from edgefer.errors import exit_with
-from edgefer.finder import FinderSpec, decode
+from edgefer.finder import decode
+from edgefer.finder_spec import FinderSpec
 from train.data import finder
 from train.finder import checkpoint, judge, torch_detector
 from train.finder.graph import outputs

@@ -8,7 +8,7 @@ import numpy as np
 from edgefer.align import check_frame
 from edgefer.errors import EnvironmentInvalid, InputRejected, unknown
 from edgefer.faces import Face
-from edgefer.finder import FinderModel
+from edgefer.finder_spec import FinderModel
 
 VARIABLE = "EDGEFER_YUNET"
 NAMES = {

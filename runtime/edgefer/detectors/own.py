@@ -13,7 +13,8 @@ from edgefer.detectors.shrink import to_square
 from edgefer.engines import contract
 from edgefer.errors import InputRejected
 from edgefer.faces import Face
-from edgefer.finder import OUTPUTS, FinderSpec, decode
+from edgefer.finder import decode
+from edgefer.finder_spec import OUTPUTS, FinderSpec
 
 
 class Own:

@@ -60,7 +60,7 @@ def opencv() -> Finding:
     try:
         import cv2
     except ModuleNotFoundError:
-        told = "it is not installed: no cameras, videos, YuNet or Haar, only raw frames with --detector none"
+        told = "it is not installed: no cameras, videos, YuNet or Haar, only raw frames and the bundle's own finder"
         return Finding("opencv", WARNING, told, "pip install 'edgefer[camera]'")
     except ImportError as error:
         if any(name in str(error) for name in GL):

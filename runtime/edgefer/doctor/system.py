@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from edgefer.doctor import BROKEN, OK, WARNING, Finding
+from edgefer.platforms import canonical, least_glibc
 
 ROOT = Path("/")
 PYTHONS = ((3, 11), (3, 13))
@@ -57,7 +58,7 @@ def cpu(root: Path = ROOT, machine: str | None = None) -> Finding:
     machine = machine or platform.machine()
     text = _read(root / "proc/cpuinfo") or ""
     found = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
-    flags, needs = set(found[1].split()) if found else set(), CPU_NEEDS.get(machine.lower().replace("amd64", "x86_64"))
+    flags, needs = set(found[1].split()) if found else set(), CPU_NEEDS.get(canonical(machine))
     if needs is None:
         return Finding("cpu", BROKEN, f"no engine has wheels for {machine}", "use an x86-64 or 64-bit ARM machine")
     if not flags:
@@ -104,15 +105,12 @@ def _tags(name: str) -> list[str]:
 
 
 def _wheel_problem(tags: list[str], have: tuple[int, ...] | None) -> str | None:
-    machine = platform.machine().lower().replace("arm64", "aarch64").replace("amd64", "x86_64")
+    machine = canonical(platform.machine())
     here = [tag for tag in tags if tag == "any" or tag.endswith(machine)]
     if not here:
         return f"is a wheel for {', '.join(sorted(tags))}"
-    found = [re.match(r"manylinux_(\d+)_(\d+)_", tag) for tag in here]
-    needed = [tuple(map(int, match.groups())) for match in found if match]
-    if have and needed and len(needed) == len(here) and min(needed) > have:
-        return f"needs glibc {'.'.join(map(str, min(needed)))}"
-    return None
+    needed = min(map(least_glibc, here))
+    return f"needs glibc {needed[0]}.{needed[1]}" if have and needed > have else None
 
 
 def camera(root: Path = ROOT) -> Finding:

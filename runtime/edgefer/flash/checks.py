@@ -10,7 +10,8 @@ from edgefer import lines
 from edgefer.engines import ENGINES
 from edgefer.errors import EdgeferError, EnvironmentInvalid
 from edgefer.lines import Line
-from edgefer.targets import MACHINES, Target
+from edgefer.platforms import canonical, least_glibc
+from edgefer.targets import Target
 
 PROBE = Path(__file__).with_name("probe.py")
 MODULES = ("numpy", "pip", *(package for row in ENGINES.values() for package in row.packages))
@@ -98,14 +99,14 @@ def check(device: Device, target: Target, engine: str, files: dict[str, int], na
 
 
 def _machine_problems(device: Device, target: Target) -> list[str]:
-    is_ = MACHINES.get(device.machine.lower(), device.machine)
+    is_ = canonical(device.machine)
     if is_ not in KNOWN_MACHINES or device.bits != 64:
         wanted = " and ".join(KNOWN_MACHINES)
         return [
             f"a {device.bits}-bit {device.machine} system, and engines exist for 64-bit {wanted}: install such a system"
         ]
     should = target.reach.get("machine", is_).lower()
-    if is_ != MACHINES.get(should, should):
+    if is_ != canonical(should):
         return [
             f"a {is_} machine, and devices.yaml says that {target.name} is {should}: correct reach.host, or reach.machine"
         ]
@@ -150,21 +151,14 @@ def _wheel_problem(device: Device, wheel: str) -> str | None:
         return "is no wheel's name"
     platforms = match["platform"].split(".")
     if platforms != ["any"]:
-        fitting = [p for p in platforms if p.endswith(f"_{MACHINES.get(device.machine.lower(), device.machine)}")]
+        fitting = [p for p in platforms if p.endswith(f"_{canonical(device.machine)}")]
         if not fitting:
             return f"is not for {device.machine}"
-        least = min(_glibc(platform) for platform in fitting)
+        least = min(map(least_glibc, fitting))
         has = tuple(map(int, device.libc_version.split(".")[:2])) if device.libc == "glibc" else (0, 0)
         if has < least:
             return f"needs glibc {least[0]}.{least[1]}, and the device has {device.libc_version if device.libc else 'none'}"
     return None if _fits_python(match["python"], match["abi"], device.python[:2]) else "is for another Python"
-
-
-def _glibc(platform: str) -> tuple[int, int]:
-    """The least glibc that a platform tag asks for (PEP 600)."""
-    old = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
-    number = re.match(r"manylinux_(\d+)_(\d+)_", platform)
-    return (int(number[1]), int(number[2])) if number else old.get(platform.split("_")[0], (0, 0))
 
 
 def _fits_python(tags: str, abi: str, python: tuple[int, int]) -> bool:

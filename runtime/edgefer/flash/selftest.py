@@ -11,7 +11,7 @@ import sys
 import time
 
 from edgefer import bundle as bundles
-from edgefer import engines, finder_golden, golden
+from edgefer import engines, golden
 from edgefer.errors import BROKEN, PASS, exit_with
 
 PAUSE_S = 0.2
@@ -28,8 +28,6 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     opened = bundles.load(args.bundle)
     problems = golden.check(opened, args.engine, args.precision, args.threads)
-    if opened.finder:
-        problems += finder_golden.check(opened, args.engine, args.precision, args.threads)
     vectors, rounds = len(golden.expected(opened, args.engine, args.precision)[0]), 1
     if args.seconds and not problems:
         rounds, problems = _replay(opened, args)

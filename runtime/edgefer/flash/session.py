@@ -118,13 +118,7 @@ def opened(line: Line, python: str, temporary: str, *arguments: str) -> Iterator
         digest = _pack(archive)
         lines.run(line, line.put(archive, place), lines.CARRYING_S)
         shell = f"exec {shlex.join([python, '-P', '-c', BOOT, place, digest, *arguments])}"
-        process = subprocess.Popen(
-            line.command(shell),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            start_new_session=True,  # Ctrl-C is for us; the agent goes when we let it
-        )
+        process = lines.started(line, shell, said)
         session, patience = Session(line, process, said), PARTING_S
         try:
             session.first = session.answer(PATIENCE_S)

@@ -7,7 +7,7 @@ import importlib
 import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from edgefer.errors import EdgeferError, Unreachable
 from edgefer.targets import Target
@@ -79,6 +79,17 @@ def done(line: Line, command: list[str], patience_s: float) -> subprocess.Comple
         )
     except subprocess.TimeoutExpired:
         raise Unreachable(f"{line.name} was lost: nothing came for {patience_s:g} s; see to its connection") from None
+
+
+def started(line: Line, shell: str, said: IO[bytes]) -> subprocess.Popen:
+    """A process at the other end that is talked with by pipes; its standard error goes to the file ``said``."""
+    return subprocess.Popen(
+        line.command(shell),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=said,
+        start_new_session=True,  # Ctrl-C is for us; what runs there goes when we let it
+    )
 
 
 def failed(line: Line, code: int, said: str, what: str) -> EdgeferError:
