@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from edgefer.detectors.own import Own
-from edgefer.finder import OUTPUTS
+from edgefer.finder_spec import OUTPUTS
 from train.finder import checkpoint
 from train.finder.graph import outputs
 

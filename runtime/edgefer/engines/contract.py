@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from edgefer.errors import InputRejected
-from edgefer.finder import OUTPUTS
+from edgefer.finder_spec import OUTPUTS
 
 Tensor = tuple[str, tuple]
 """Name of a dtype and a shape, as a model file states them."""
