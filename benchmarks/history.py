@@ -5,7 +5,8 @@
     history/<target>/artifacts/<hash>/…            model files that a record timed, so that a later run can time them again
     history/<target>/accepted.json                 every acceptance, oldest first; the last one is the baseline
 
-Knows records by their form, not what their figures mean. Nothing here is ever overwritten but the log, which only grows.
+Knows records by their form, not what their figures mean. Nothing here is ever overwritten but the log, which only grows; model
+files stay as long as the baseline or one of the latest records timed them.
 """
 
 import contextlib
@@ -31,6 +32,8 @@ SCHEMA = 1
 VARIABLE = "EDGEFER_HISTORY"
 DEFAULT = Path(__file__).resolve().parents[1] / "history"
 STORE, LOG, ARTIFACTS, SUFFIX = "store.json", "accepted.json", "artifacts", ".json.gz"
+ARTIFACTS_OF = 10
+"""Model files are kept of so many latest records, any of which may yet become the baseline, and of the baseline."""
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -86,6 +89,8 @@ class Store:
             self._keep_artifact(record, bundle)
         path = self._free_path(record)
         write_bytes(path, gzip.compress(json.dumps(record, ensure_ascii=False, allow_nan=False).encode(), mtime=0))
+        if bundle:
+            self._drop_artifacts(record["target"])
         return path
 
     def records(self, target: str, latest: int | None = None) -> Found:
@@ -120,11 +125,19 @@ class Store:
         return None
 
     def log(self, target: str) -> list[dict]:
-        """Every acceptance of a target's baseline, oldest first."""
+        """Every acceptance of a target's baseline, oldest first.
+
+        Raises:
+            InputRejected: its file is damaged or of another form.
+        """
         path = self.folder / target / LOG
         if not path.exists():
             return []
-        value = read_json(path)
+        try:
+            value = read_json(path)
+        except InputRejected:
+            remedy = "restore it, or move it away and accept a baseline with --accept REASON"
+            raise InputRejected(f"{path}, which says what was accepted, is damaged; {remedy}") from None
         _check_schema(path, value, SCHEMA, "choose another --history DIR")
         return value["log"]
 
@@ -194,6 +207,20 @@ class Store:
         job = {"kind": "artifact", "engine": run["engine"], "model": str(model.resolve()), "threads": run["threads"]}
         return Earlier({**job, "shape": shape}, files)
 
+    def latest_of(self, target: Target) -> Path:
+        """The latest record that was run as the target's entry has it: its engine, precision and number of threads.
+
+        Raises:
+            UsageError: there is none.
+        """
+        wanted = {"engine": target.engine, "precision": target.precision, "threads": target.threads}
+        found = self.records(target.name)
+        for record, path in zip(reversed(found.records), reversed(found.paths), strict=True):
+            if wanted.items() <= look(record, RUN).items():
+                return path
+        run = f"{target.engine} {target.precision} on {target.threads} threads"
+        raise UsageError(f"{self.folder} has no record of {target.name} with {run} yet; measure without --latest")
+
     def _entry(self, target: str, record: dict, reason: str, path: Path, log: list[dict]) -> dict:
         key = artifact_key(record)
         kept = (self.folder / target / ARTIFACTS / key).is_dir()
@@ -229,6 +256,17 @@ class Store:
                 (beside / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(Path(bundle) / name, beside / name)
             _verify(beside, files)
+
+    def _drop_artifacts(self, target: str) -> None:
+        """Model files that neither the baseline nor a latest record timed."""
+        try:
+            log, found = self.log(target), self.records(target, ARTIFACTS_OF)
+        except InputRejected:  # whatever is damaged, today's record stands, and nothing is deleted
+            return
+        wanted = {entry["artifact"] for entry in log[-1:]} | {artifact_key(record) for record in found.records}
+        for folder in (self.folder / target / ARTIFACTS).iterdir():
+            if folder.name not in wanted and not folder.name.startswith("."):  # another run is writing that one
+                shutil.rmtree(folder)
 
 
 def artifact_key(record: dict) -> str:

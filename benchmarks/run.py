@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     target, asked = named_target(args), studies(args)
     store = nights.store(args)
     if args.latest:
-        print(nights.told(store.accept(target.name, args.accept)))
+        print(nights.told(store.accept(target.name, args.accept, store.latest_of(target))))
         return 0
     effort = replace(QUICK if args.quick else FULL, sustained_s=args.sustained)
     if args.dry_run:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import environment, nights, run
+from benchmarks import environment, history, nights, run
 from benchmarks.history import VARIABLE, Store
 from benchmarks.session import FULL
 from benchmarks.simulate import record
@@ -206,6 +206,43 @@ def test_a_damaged_baseline_model_is_refused(store, bundle):
     next(store.folder.glob("**/*.tflite")).write_bytes(b"broken")
     with pytest.raises(InputRejected, match="not the file"):
         store.earlier(TARGET)
+
+
+def test_models_of_neither_the_baseline_nor_a_latest_record_leave(store, bundle, monkeypatch):
+    monkeypatch.setattr(history, "ARTIFACTS_OF", 2)
+    for night in range(1, 6):
+        changed = f"model {night}".encode()
+        (bundle / "models" / "net.tflite").write_bytes(changed)
+        found = made(night)
+        found["environment"]["run"]["artifact"]["files"] = {"models/net.tflite": hashlib.sha256(changed).hexdigest()}
+        store.append(found, bundle)
+        if night == 2:
+            store.accept("simulated", "second night")
+    kept = {path.read_bytes().decode() for path in store.folder.glob("**/net.tflite")}
+    assert kept == {"model 2", "model 4", "model 5"}
+    assert Path(store.earlier(TARGET).job["model"]).read_bytes() == b"model 2"
+
+
+def test_the_latest_record_of_the_targets_own_kind(store):
+    own = store.append(made(1))
+    other = made(2)
+    other["environment"]["run"]["engine"] = "onnxruntime"
+    store.append(other)
+    assert store.latest_of(TARGET) == own
+    with pytest.raises(UsageError, match="no record of simulated with openvino int8 on 2 threads yet"):
+        store.latest_of(replace(TARGET, engine="openvino"))
+
+
+def test_a_damaged_log_says_what_to_do_and_what_it_costs(store, bundle):
+    store.append(made(1), bundle)
+    store.accept("simulated", "first")
+    log = store.folder / "simulated" / "accepted.json"
+    log.write_text("{")
+    store.append(made(2), bundle)
+    with pytest.raises(InputRejected, match=r"accepted\.json.*damaged; restore it, or move it away and accept"):
+        store.accept("simulated", "second")
+    log.rename(log.with_suffix(".old"))
+    assert store.accept("simulated", "second")["before"] is None
 
 
 @pytest.mark.parametrize("other", [{"engine": "onnxruntime"}, {"precision": "fp32"}, {"threads": 1}])

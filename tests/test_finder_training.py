@@ -11,6 +11,7 @@ import torch
 
 from edgefer import finder as finding
 from edgefer.errors import EnvironmentInvalid, InputRejected, UsageError
+from edgefer.finder_spec import OUTPUTS
 from train.data import finder, synthetic
 from train.finder import checkpoint, cutouts, evaluate, judge, learner, network, recipe, torch_detector, tune
 from train.finder.compose import FLIPPED, compose
@@ -111,7 +112,7 @@ def test_network_has_the_shapes_it_says():
     spec = learner.spec_of(recipe.Recipe())
     with torch.no_grad():
         found = made(torch.zeros(2, 1, 160, 160))
-    assert [tuple(part.shape) for part in found] == [(2, spec.cells, width) for width in finding.OUTPUTS.values()]
+    assert [tuple(part.shape) for part in found] == [(2, spec.cells, width) for width in OUTPUTS.values()]
 
 
 def test_perfect_outputs_cost_nothing_and_decode_to_the_faces():
@@ -129,7 +130,7 @@ def test_perfect_outputs_cost_nothing_and_decode_to_the_faces():
     assert float(losses.total) < 1e-3
     spec = dataclasses.replace(learner.spec_of(recipe.Recipe()), input_size=size)
     arrays = (scores.sigmoid()[..., None], away[None], offsets[None])
-    found = finding.decode({k: a.numpy() for k, a in zip(finding.OUTPUTS, arrays, strict=True)}, spec)
+    found = finding.decode({k: a.numpy() for k, a in zip(OUTPUTS, arrays, strict=True)}, spec)
     wanted = torch.cat([boxes[0, :, :2], boxes[0, :, :2] + boxes[0, :, 2:]], 1).numpy()
     rows = finding.pairs(found.boxes, wanted, 0.99)
     assert sorted(rows.tolist()) == [0, 1]
@@ -219,7 +220,7 @@ def test_batches_say_what_single_squares_say(shipped_finder):
     squares = np.random.default_rng(0).integers(0, 256, (3, 160, 160), dtype=np.uint8)
     network_, spec = checkpoint.load(checkpoint.SHIPPED)
     together, alone = outputs(network_, spec, squares), shipped_finder.outputs(squares[1])
-    assert all(np.abs(together[1][name] - alone[name]).max() < 1e-4 for name in finding.OUTPUTS)
+    assert all(np.abs(together[1][name] - alone[name]).max() < 1e-4 for name in OUTPUTS)
 
 
 class Fixed:

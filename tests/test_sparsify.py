@@ -54,11 +54,11 @@ def test_smallest_weights_become_zero(shipped, method):
 def test_zeros_compress(small, tmp_path):
     network, half = (checkpoint.load(small)[0] for _ in range(2))
     dense, sparse = tmp_path / "dense", tmp_path / "sparse"
-    storage.write_weights(network, dense)
+    checkpoint.save_weights(network, dense)
     with torch.no_grad():
         for p in half.parameters():
             p[torch.rand(p.shape, generator=torch.Generator().manual_seed(0)) < 0.7] = 0
-    storage.write_weights(half, sparse)
+    checkpoint.save_weights(half, sparse)
     before, after = storage.sizes(dense), storage.sizes(sparse)
     assert after["as it is"] == before["as it is"]
     assert after["lzma"] < 0.6 * before["lzma"]

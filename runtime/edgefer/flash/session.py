@@ -90,7 +90,8 @@ class Session:
         raise self._lost(text.decode(errors="replace").strip())
 
     def _lost(self, text: str) -> EdgeferError:
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # what it was asked last is still in the pipe's buffer
+            self.process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(PARTING_S)
         self.said.seek(0)
