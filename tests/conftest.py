@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from device_fixtures import arm_pi, binfmt, phone, sshd  # noqa: F401  fixtures
+from web_fixtures import camera_clip, chromium, litert_web, web_bundle  # noqa: F401  fixtures
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "train/checkpoints/efficientface"

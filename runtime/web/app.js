@@ -45,7 +45,7 @@ async function main() {
 async function kept() {
   try {
     const models = [bundle.manifest, bundle.finder].flatMap((part) => part.artifacts.filter((each) => each.engine === "litert"));
-    await keep(models.map((each) => `bundle/${each.file}`));
+    await keep(["manifest.webmanifest", "LICENSE.txt", ...models.map((each) => `bundle/${each.file}`)]);
   } catch (error) {
     element("origin").textContent += ` (The copy for offline use could not be kept: ${error.message})`;
   }
@@ -74,8 +74,7 @@ async function choose() {
     if (problems.length) throw new Error(`This browser computes something else than was exported: ${problems[0]}.`);
     recogniser = opened;
     const { precision, threads, accelerator } = opened.choice;
-    const engine = accelerator === "webgpu" ? "WebGPU" : `WebAssembly, ${threads} ${threads === 1 ? "thread" : "threads"}`;
-    say(`Ready: ${precision}, ${engine}`);
+    say(`${precision}, ${accelerator === "webgpu" ? "WebGPU" : `${threads} ${threads === 1 ? "thread" : "threads"}`}`);
     element("model").textContent =
       `${bundle.spec.system}, ${bundle.spec.input_size}×${bundle.spec.input_size}; files checked by SHA-256, golden vectors ` +
       `replayed: probabilities within ${worst.probability.toExponential(1)}, crops within ${worst.crop_levels} grey levels. ` +
