@@ -293,7 +293,7 @@ def test_a_measurement_is_a_record_that_benchmarks_reads(shared_page, capsys):
 
 def start_camera(page) -> None:
     page.tap("#camera")
-    page.wait_for_function("document.getElementById('fps').textContent !== '–'")
+    page.wait_for_function("() => document.getElementById('fps').textContent !== '–'")
 
 
 SHIFTS = """
@@ -307,7 +307,7 @@ def test_the_camera_shows_the_expected_label_and_nothing_leaves_the_origin(brows
     with opened(browser, served.address) as page:
         page.evaluate(SHIFTS)
         start_camera(page)
-        page.wait_for_function(f"document.getElementById('now').textContent === '{CAMERA_LABEL}'")
+        page.wait_for_function(f"() => document.getElementById('now').textContent === '{CAMERA_LABEL}'")
         top = page.inner_text("#bars li.top")
         assert CAMERA_LABEL in top and int(re.search(r"(\d+) %", top)[1]) > 60
         assert float(page.inner_text("#fps")) > 5
@@ -356,13 +356,13 @@ def test_a_picture_is_read_without_smoothing(browser, served, web_bundle, tmp_pa
     label = web_bundle.spec.labels[int(probabilities.argmax())]
     with opened(browser, served.address) as page:
         page.set_input_files("#file", picture)
-        page.wait_for_function(f"document.getElementById('now').textContent === '{label}'")
+        page.wait_for_function(f"() => document.getElementById('now').textContent === '{label}'")
         shown = int(re.search(r"(\d+) %", page.inner_text("#bars li.top"))[1])
         assert shown == pytest.approx(100 * probabilities.max(), abs=1.1)
         broken = tmp_path / "broken.png"
         broken.write_bytes(b"no picture")
         page.set_input_files("#file", broken)
-        page.wait_for_function("document.getElementById('problem').textContent.includes('broken.png is no picture')")
+        page.wait_for_function("() => document.getElementById('problem').textContent.includes('broken.png is no picture')")
 
 
 def test_a_video_is_followed(browser, served):
@@ -371,7 +371,7 @@ def test_a_video_is_followed(browser, served):
         pytest.skip("EDGEFER_DATA has no one-face.mp4")
     with opened(browser, served.address) as page:
         page.set_input_files("#file", video)
-        page.wait_for_function("document.querySelector('#bars li.top') && document.getElementById('fps').textContent !== '–'")
+        page.wait_for_function("() => document.querySelector('#bars li.top') && document.getElementById('fps').textContent !== '–'")
         assert page.inner_text("#now") in page.inner_text("#bars li.top")
 
 
@@ -416,7 +416,7 @@ def test_the_first_load_is_small(browser, served):
     devtools.on("Network.requestWillBeSent", lambda event: urls.update({event["requestId"]: event["request"]["url"]}))
     devtools.on("Network.loadingFinished", lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}))
     page.goto(served.address)
-    page.wait_for_function("document.getElementById('model').textContent")
+    page.wait_for_function("() => document.getElementById('model').textContent")
     page.wait_for_timeout(300)
     context.close()
     apart = sum(size for key, size in sizes.items() if "/bundle/" not in urls.get(key, ""))
@@ -432,7 +432,7 @@ def test_it_works_without_the_server(browser, files):
         page.wait_for_selector(READY)
         assert page.evaluate("crossOriginIsolated")
         start_camera(page)
-        page.wait_for_function(f"document.getElementById('now').textContent === '{CAMERA_LABEL}'")
+        page.wait_for_function(f"() => document.getElementById('now').textContent === '{CAMERA_LABEL}'")
 
 
 def test_a_static_host_without_headers_gets_threads_from_the_service_worker(browser, web_bundle, litert_web, tmp_path):
@@ -475,7 +475,7 @@ def test_a_refused_camera_says_what_to_do(launch, served):
     refusing = launch("--deny-permission-prompts")
     with opened(refusing, served.address) as page:
         page.tap("#camera")
-        page.wait_for_function("document.getElementById('problem').textContent")
+        page.wait_for_function("() => document.getElementById('problem').textContent")
         assert "camera was refused. Allow it for this page" in page.inner_text("#problem")
         assert page.inner_text("#camera") == "Start camera" and page.is_enabled("#camera")
     refusing.close()
@@ -508,5 +508,5 @@ def test_a_self_signed_address_gets_the_camera_only_and_says_so(browser, files, 
         assert page.evaluate("document.body.dataset.origin") == "camera"
         assert page.inner_text("#origin").startswith("Camera only:")
         start_camera(page)
-        page.wait_for_function(f"document.getElementById('now').textContent === '{CAMERA_LABEL}'")
+        page.wait_for_function(f"() => document.getElementById('now').textContent === '{CAMERA_LABEL}'")
     running.close()

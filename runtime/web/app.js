@@ -20,6 +20,7 @@ let bundle, recogniser;
 let run = 0; // number of the loop that may go on; another number ends it
 let facing = "user";
 let times = [];
+let looking = Promise.resolve(); // the frame that is being looked at
 
 const say = (text) => (element("state").textContent = text);
 const complain = (error) => (element("problem").textContent = error ? (error.message ?? String(error)) : "");
@@ -56,6 +57,9 @@ function fill(id, values, chosen) {
   element(id).replaceChildren(...options);
 }
 
+/** No frame is in the network any more. */
+const idle = () => looking.catch(() => {});
+
 const choice = () => ({
   precision: element("precision").value,
   threads: Number(element("threads").value),
@@ -64,24 +68,29 @@ const choice = () => ({
 
 /** Load what is chosen, and prove on the golden vectors that it computes here what was exported. */
 async function choose() {
-  const before = recogniser;
-  recogniser = undefined;
+  letGo();
   say("Loading the model…");
-  try {
-    const opened = await Recogniser.open(bundle, choice());
-    say("Checking…");
-    const { problems, worst } = await check(opened);
-    if (problems.length) throw new Error(`This browser computes something else than was exported: ${problems[0]}.`);
-    recogniser = opened;
-    const { precision, threads, accelerator } = opened.choice;
-    say(`${precision}, ${accelerator === "webgpu" ? "WebGPU" : `${threads} ${threads === 1 ? "thread" : "threads"}`}`);
-    element("model").textContent =
-      `${bundle.spec.system}, ${bundle.spec.input_size}×${bundle.spec.input_size}; files checked by SHA-256, golden vectors ` +
-      `replayed: probabilities within ${worst.probability.toExponential(1)}, crops within ${worst.crop_levels} grey levels. ` +
-      `${bundle.spec.licence}`;
-  } finally {
-    before?.delete();
+  const opened = await Recogniser.open(bundle, choice());
+  say("Checking…");
+  const { problems, worst } = await check(opened);
+  if (problems.length) {
+    opened.delete();
+    say("Stopped");
+    throw new Error(`This browser computes something else than was exported: ${problems[0]}.`);
   }
+  recogniser = opened;
+  const { precision, threads, accelerator } = opened.choice;
+  say(`${precision}, ${accelerator === "webgpu" ? "WebGPU" : `${threads} ${threads === 1 ? "thread" : "threads"}`}`);
+  element("model").textContent =
+    `${bundle.spec.system}, ${bundle.spec.input_size}×${bundle.spec.input_size}; files checked by SHA-256, golden vectors ` +
+    `replayed: probabilities within ${worst.probability.toExponential(1)}, crops within ${worst.crop_levels} grey levels. ` +
+    `${bundle.spec.licence}`;
+}
+
+/** Threads are few: what is not needed gives its own back first. */
+function letGo() {
+  recogniser?.delete();
+  recogniser = undefined;
   times = [];
 }
 
@@ -98,7 +107,7 @@ function listen() {
   element("camera").onclick = tried(() => (video.srcObject ? stop() : camera()));
   element("flip").onclick = tried(() => ((facing = facing === "user" ? "environment" : "user"), camera()));
   element("file").onchange = tried(({ target }) => target.files[0] && open(target.files[0]));
-  for (const id of ["precision", "threads", "engine"]) element(id).onchange = tried(choose);
+  for (const id of ["precision", "threads", "engine"]) element(id).onchange = tried(async () => (await idle(), choose()));
   element("measure").onclick = tried(measured);
   const stage = element("stage");
   const over = (event) => (event.preventDefault(), stage.classList.toggle("over", event.type === "dragover"));
@@ -151,7 +160,8 @@ async function follow(mirrored) {
     await source.nextFrame(video);
     if (mine !== run || !video.videoWidth || !recogniser) continue;
     const begin = performance.now();
-    const faces = await recogniser.follow(source.grab(video), begin / 1000);
+    looking = recogniser.follow(source.grab(video), begin / 1000);
+    const faces = await looking;
     if (mine !== run) return;
     keepTime(times, performance.now() - begin);
     keepTime(shown, performance.now());
@@ -186,6 +196,8 @@ function show(faces, picture, mirrored) {
 async function measured() {
   const live = times.slice();
   stop();
+  await idle();
+  letGo();
   element("measure").disabled = true;
   try {
     const record = await measure(bundle, { ...choice(), live }, (text) => (element("measured").textContent = `Measuring: ${text}…`));
@@ -199,12 +211,14 @@ async function measured() {
     link.hidden = false;
   } finally {
     element("measure").disabled = false;
+    await choose();
   }
 }
 
 /** What benchmarks/ asked this page to measure; its record goes back to the server that serves the page, and nowhere else. */
 async function work(token) {
   say("Measuring…");
+  letGo();
   const task = await (await fetch("task.json")).json();
   let answer;
   try {
@@ -214,6 +228,7 @@ async function work(token) {
     answer = { error: error.message ?? String(error) };
   }
   await fetch(`record?token=${token}`, { method: "POST", body: JSON.stringify(answer) });
+  await choose();
   say(answer.error ?? "Measured. This page can be closed.");
 }
 
@@ -223,7 +238,7 @@ async function offerWebGpu() {
   if (!adapter) return;
   let opened;
   try {
-    opened = await Recogniser.open(bundle, { ...choice(), accelerator: "webgpu" });
+    opened = await Recogniser.open(bundle, { ...choice(), threads: 1, accelerator: "webgpu" });
     const { problems } = await check(opened);
     if (opened.network.accelerator === "webgpu" && !problems.length) element("engine").append(new Option("WebGPU", "webgpu"));
   } catch {

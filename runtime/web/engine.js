@@ -6,9 +6,13 @@ import { Refused } from "./bundle.js";
 const WASM = new URL("litert/wasm/", document.baseURI).href;
 export const THREADED = globalThis.crossOriginIsolated === true;
 /** Threads need a shared memory, which a browser gives to isolated pages only. */
-export const MOST_THREADS = THREADED ? Math.max(1, Math.min(8, navigator.hardwareConcurrency || 1)) : 1;
+const MODELS = 2; // open at a time: finder and network, or two that are timed in turns
+/** Each model has threads of its own beside the page's. The runtime starts as many as there are cores, and waits for ever for more. */
+export const MOST_THREADS = THREADED ? Math.min(8, 1 + Math.floor((navigator.hardwareConcurrency || 1) / MODELS)) : 1;
+const FREED_MS = 100; // in which the threads of a deleted model come back, by messages
 
 let starting;
+let freed = Promise.resolve();
 /** The runtime, once; its threaded build where the page may have threads. */
 export const start = () => (starting ??= loadLiteRt(WASM, { threads: THREADED }));
 
@@ -23,7 +27,7 @@ export async function heapBytes() {
 
 export class Model {
   static async load(name, bytes, threads, accelerator = "wasm") {
-    await start();
+    await Promise.all([start(), freed]);
     try {
       const cpuOptions = { numThreads: Math.min(threads, MOST_THREADS) };
       return new Model(await loadAndCompile(bytes, { accelerator, cpuOptions }));
@@ -54,6 +58,7 @@ export class Model {
 
   delete() {
     this.compiled.delete();
+    freed = new Promise((resolve) => setTimeout(resolve, FREED_MS));
   }
 }
 
