@@ -3,7 +3,7 @@
 import * as bundles from "./bundle.js";
 import { MOST_THREADS } from "./engine.js";
 import { check } from "./golden.js";
-import { measure, QUICK } from "./measure.js";
+import { measure } from "./measure.js";
 import { examine, keep } from "./origin.js";
 import { Recogniser } from "./recogniser.js";
 import * as source from "./source.js";
@@ -219,11 +219,12 @@ async function measured() {
 async function work(token) {
   say("Measuring…");
   letGo();
-  const task = await (await fetch("task.json")).json();
+  await navigator.wakeLock?.request("screen").catch(() => {});
   let answer;
   try {
-    const crops = task.crops && { data: new Uint8Array(await (await fetch("crops.bin")).arrayBuffer()), shape: task.crops };
-    answer = await measure(bundle, { ...task, plan: task.plan ?? (task.quick ? QUICK : undefined), crops }, (text) => say(`Measuring: ${text}…`));
+    const task = await (await fetch(`task.json?token=${token}`)).json();
+    const crops = task.crops && { data: new Uint8Array(await (await fetch(`crops.bin?token=${token}`)).arrayBuffer()), shape: task.crops };
+    answer = await measure(bundle, { ...task, crops }, (text) => say(`Measuring: ${text}…`));
   } catch (error) {
     answer = { error: error.message ?? String(error) };
   }

@@ -17,17 +17,18 @@ const pause = () => new Promise((resolve) => setTimeout(resolve, 10));
  * Other models are to be deleted before: see MOST_THREADS.
  *
  * @param bundle see bundle.js
- * @param {{precision, threads, plan?, live?: number[], crops?: {data: Uint8Array, shape: number[]}}} options
- *   live: milliseconds of frames of the camera; crops: to predict, in both precisions
+ * @param {{precision, threads, plan?, live?: number[], crops?: {data: Uint8Array, shape: number[]}, only_speed?}} options
+ *   live: milliseconds of frames of the camera; crops: to predict, in both precisions;
+ *   only_speed: nothing but the latency of the one artifact
  * @param {(text: string) => void} say told what is measured now
  */
-export async function measure(bundle, { precision, threads, plan = PLAN, live = [], crops = null }, say = () => {}) {
+export async function measure(bundle, { precision, threads, plan = PLAN, live = [], crops = null, only_speed = false }, say = () => {}) {
   const started = performance.now();
-  const choice = { precision, threads: Math.min(threads, MOST_THREADS), asked: threads };
-  say("golden vectors");
+  const choice = { precision, threads: Math.min(threads, MOST_THREADS), asked: threads, only_speed };
   const problems = [];
   const worst = {};
-  for (const each of new Set([precision, "fp32"])) {
+  for (const each of only_speed ? [] : new Set([precision, "fp32"])) {
+    say("golden vectors");
     const recogniser = await Recogniser.open(bundle, { precision: each, threads: choice.threads });
     const found = await check(recogniser);
     recogniser.delete();
@@ -36,7 +37,7 @@ export async function measure(bundle, { precision, threads, plan = PLAN, live = 
   }
   const samples = { interleaved: await interleaved(bundle, choice, plan, say), golden: worst };
   say("pipeline");
-  samples.pipeline = await pipeline(bundle, choice);
+  samples.pipeline = only_speed ? [] : await pipeline(bundle, choice);
   if (crops) samples.predictions = await predictions(bundle, choice, crops, say);
   if (live.length) samples.live = { unit: "ms", frames: live };
   samples.wasm_heap_bytes = await heapBytes();
@@ -45,7 +46,8 @@ export async function measure(bundle, { precision, threads, plan = PLAN, live = 
 
 /** The target and its fp32 take turns in blocks of random order; every round compiles both anew. */
 async function interleaved(bundle, choice, plan, say) {
-  const roles = { target: choice.precision, ...(choice.precision === "fp32" ? {} : { same_engine_fp32: "fp32" }) };
+  const alone = choice.precision === "fp32" || choice.only_speed;
+  const roles = { target: choice.precision, ...(alone ? {} : { same_engine_fp32: "fp32" }) };
   const blocks = {}, warm_up = {}, order = [], loads = {}, sizes = {};
   const crops = ring(bundle.spec);
   for (const role in roles) [blocks[role], warm_up[role], loads[role]] = [[], [], []];
@@ -208,10 +210,11 @@ function metrics(samples, target) {
     const note = "over the bundle's fp32 in the same engine";
     found.speedup_vs_same_engine_fp32 = row(estimate(scaled(fp32)).value / latency.value, "×", null, note);
   }
+  found.artifact_mb = row(target.bytes / 1e6, "MB", null, "all files of the artifact");
+  if (!samples.pipeline.length) return found;
   const rates = samples.pipeline.map((run) => (1e9 * run.ns.length) / run.ns.reduce((sum, value) => sum + value, 0));
   const note = "detector own, alignment, network, smoothing; as fast as frames go";
   found.pipeline_fps = row(percentile(rates, 50), "frames/s", null, note);
-  found.artifact_mb = row(target.bytes / 1e6, "MB", null, "all files of the artifact");
   return found;
 }
 

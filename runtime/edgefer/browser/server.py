@@ -131,17 +131,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         desk, url = self._owner.desk, urlsplit(self.path)
-        token = parse_qs(url.query).get("token", [""])[0]
         length = self.headers.get("Content-Length", "")
         if not self._called_rightly():
             return
-        if desk is None or url.path != "/record" or not hmac.compare_digest(token.encode(), desk.token.encode()):
+        if url.path != "/record" or not self._knows_token():
             self._refuse(403, "nobody waits for this here")
         elif not (length.isdigit() and int(length) <= MOST_POSTED):
             self._refuse(413, f"a record has at most {MOST_POSTED} bytes")
         else:
             desk.handed_in.put(self.rfile.read(int(length)))
             self._send(200, "text/plain", b"thank you\n")
+
+    def _knows_token(self) -> bool:
+        desk = self._owner.desk
+        token = parse_qs(urlsplit(self.path).query).get("token", [""])[0]
+        return desk is not None and hmac.compare_digest(token.encode(), desk.token.encode())
 
     def log_message(self, *_args) -> None:
         """Nobody is told who looks."""
@@ -157,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._called_rightly():
             return
         address = urlsplit(self.path).path.lstrip("/") or site.INDEX
-        if self._owner.desk and address in self._owner.desk.files:
+        if self._owner.desk and address in self._owner.desk.files and self._knows_token():
             self._send(200, "application/octet-stream", self._owner.desk.files[address], body)
         elif address in self._owner.files:
             self._send_file(address, body)
