@@ -26,7 +26,7 @@ const say = (text) => (element("state").textContent = text);
 const complain = (error) => (element("problem").textContent = error ? (error.message ?? String(error)) : "");
 
 async function main() {
-  element("smoothing").textContent = SMOOTHING;
+  if (element("smoothing").textContent !== String(SMOOTHING)) element("smoothing").textContent = SMOOTHING;
   const origin = await examine();
   element("origin").textContent = origin.sentence;
   document.body.dataset.origin = origin.kind;
