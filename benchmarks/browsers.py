@@ -66,7 +66,9 @@ def phone(target: Target, port: int) -> Iterator[Show]:
         lines.run(line, [*line.words, "reverse", way, way], PATIENCE_S)
 
         def show(address: str) -> None:
-            said = lines.run(line, line.command(f"am start -a android.intent.action.VIEW -d {shlex.quote(address)} 2>&1"), PATIENCE_S)
+            said = lines.run(
+                line, line.command(f"am start -a android.intent.action.VIEW -d {shlex.quote(address)} 2>&1"), PATIENCE_S
+            )
             if "Error" in said:
                 *_, last = said.strip().splitlines()
                 raise Unreachable(f"{line.name} opens no page ({last}); unlock it, and see that it has a browser")

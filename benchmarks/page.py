@@ -1,8 +1,8 @@
 """A bundle measured by the page in a browser: it is sent its work, hands in raw samples, and is judged here.
 
-    python benchmarks/run.py --target android               # in the browser of a phone that adb sees
-    python benchmarks/run.py --target android --emulate     # in Chromium here: agreement and size, no phone's times
-    python -m benchmarks.page --bundle DIR [--threads 1] [--precision int8] [--json FILE]     # the page beside native LiteRT
+python benchmarks/run.py --target android               # in the browser of a phone that adb sees
+python benchmarks/run.py --target android --emulate     # in Chromium here: agreement and size, no phone's times
+python -m benchmarks.page --bundle DIR [--threads 1] [--precision int8] [--json FILE]     # the page beside native LiteRT
 """
 
 import argparse
@@ -58,7 +58,9 @@ def wanted(target: Target, emulate: bool) -> bool:
         raise UsageError(f"--emulate opens the page of an Android target in Chromium; {target.name} is none")
     chosen = emulate or (android and "python" not in target.reach)
     if chosen and target.engine != ENGINE:
-        raise UsageError(f"a browser runs {ENGINE} only, not {target.engine}; for that, name a Python as reach.python of {target.name}")
+        raise UsageError(
+            f"a browser runs {ENGINE} only, not {target.engine}; for that, name a Python as reach.python of {target.name}"
+        )
     return chosen
 
 
@@ -164,7 +166,9 @@ def judged(
         timed = [name for name, kind in verdict.KINDS.items() if kind.timed and name in measured]
         measured |= dict.fromkeys(timed)
         notes |= dict.fromkeys(timed, EMULATED)
-        remarks.append("emulated: Chromium on this machine, no phone; its times are this machine's and in the samples only")
+        remarks.append(
+            "emulated: Chromium on this machine, no phone; its times are this machine's and in the samples only"
+        )
     elif noise > verdict.NOISE_BOUND:
         spoiling.append(f"noise: the target's own blocks differ by {noise:.0%}; {verdict.NOISE_BOUND:.0%} is allowed")
     problems = [f"parity: {p}" for p in parity.problems(paired, target.margin_points)]
@@ -277,7 +281,9 @@ def beside_native(opened: Bundle, precision: str, threads: int, plan: Plan, say:
         found = ask(files, task, None, None)
         run = found["environment"]["run"]
         if run["threads"] != threads:
-            raise UsageError(f"the page may have {run['threads']} threads here, not {threads}; name as many with --threads")
+            raise UsageError(
+                f"the page may have {run['threads']} threads here, not {threads}; name as many with --threads"
+            )
         agent = found["environment"]["browser"]["agent"]
         blocks["page"].append([block[: plan.min_n] for block in found["samples"]["interleaved"]["blocks"]["target"][0]])
         with Worker(job) as worker:
@@ -289,7 +295,14 @@ def beside_native(opened: Bundle, precision: str, threads: int, plan: Plan, say:
     estimates["times"] = stats.ratio(arrays["page"], arrays["native"])
     told = {name: {"value": found.value, "ci95": list(found.ci95)} for name, found in estimates.items()}
     machine = environment.fingerprint()
-    return {**told, "precision": precision, "threads": threads, "agent": agent, "environment": machine, "samples": blocks}
+    return {
+        **told,
+        "precision": precision,
+        "threads": threads,
+        "agent": agent,
+        "environment": machine,
+        "samples": blocks,
+    }
 
 
 def main() -> int:
@@ -304,9 +317,13 @@ def main() -> int:
     found = []
     for precision in [args.precision] if args.precision else bundles.PRECISIONS:
         plan = Plan(min_n=20, block_s=0.05)
-        result = beside_native(opened, precision, args.threads, plan, lambda text: print(text, file=sys.stderr, flush=True))
+        result = beside_native(
+            opened, precision, args.threads, plan, lambda text: print(text, file=sys.stderr, flush=True)
+        )
         found.append(result)
-        ends = {name: "–".join(f"{end:.2f}" for end in result[name]["ci95"]) for name in ("page_ms", "native_ms", "times")}
+        ends = {
+            name: "–".join(f"{end:.2f}" for end in result[name]["ci95"]) for name in ("page_ms", "native_ms", "times")
+        }
         print(
             f"{precision}, {args.threads} threads: page {result['page_ms']['value']:.2f} ms [{ends['page_ms']}], "
             f"native {result['native_ms']['value']:.2f} ms [{ends['native_ms']}], "

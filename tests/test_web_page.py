@@ -239,7 +239,10 @@ def test_tracks_and_smoothing_are_those_of_python(shared_page):
     rng = np.random.default_rng(1)
     times = np.cumsum(rng.choice([0.04, 0.1, 0.7, 2.5], 60)).tolist()
     scenes = [
-        [[*(base + rng.normal(0, 3, 2)), 50, 60] for base in np.array([[0, 0], [40, 10], [200, 50]])[rng.random(3) < 0.8]]
+        [
+            [*(base + rng.normal(0, 3, 2)), 50, 60]
+            for base in np.array([[0, 0], [40, 10], [200, 50]])[rng.random(3) < 0.8]
+        ]
         for _ in times
     ]
     said = rng.dirichlet(np.ones(4), (60, 3)).astype(np.float32)
@@ -281,7 +284,9 @@ def test_a_measurement_is_a_record_that_benchmarks_reads(shared_page, capsys):
     assert record["metrics"]["fps"]["value"] == pytest.approx(again["fps"].value)
     low, high = again["latency_ms"].ci95
     own = record["metrics"]["latency_ms"]["ci95"]
-    assert low <= own[0] * 1.001 and own[1] <= high * 1.001  # Python's is never narrower: it looks at a bootstrap as well
+    assert (
+        low <= own[0] * 1.001 and own[1] <= high * 1.001
+    )  # Python's is never narrower: it looks at a bootstrap as well
     assert record["metrics"]["latency_p90_ms"]["value"] == pytest.approx(again["latency_p90_ms"].value)
     table.show(record, "record.json", table.console())
     shown = capsys.readouterr().out
@@ -332,7 +337,10 @@ def test_nothing_of_the_camera_is_stored(browser, served):
             return {urls, local: localStorage.length + sessionStorage.length, databases: (await indexedDB.databases()).length,
                     cookies: document.cookie}; }"""
         )
-    assert kept["urls"] and {url.removeprefix(served.address) or "index.html" for url in kept["urls"]} <= served.files.keys()
+    assert (
+        kept["urls"]
+        and {url.removeprefix(served.address) or "index.html" for url in kept["urls"]} <= served.files.keys()
+    )
     assert (kept["local"], kept["databases"], kept["cookies"]) == (0, 0, "")
 
 
@@ -362,7 +370,9 @@ def test_a_picture_is_read_without_smoothing(browser, served, web_bundle, tmp_pa
         broken = tmp_path / "broken.png"
         broken.write_bytes(b"no picture")
         page.set_input_files("#file", broken)
-        page.wait_for_function("() => document.getElementById('problem').textContent.includes('broken.png is no picture')")
+        page.wait_for_function(
+            "() => document.getElementById('problem').textContent.includes('broken.png is no picture')"
+        )
 
 
 def test_a_video_is_followed(browser, served):
@@ -371,7 +381,9 @@ def test_a_video_is_followed(browser, served):
         pytest.skip("EDGEFER_DATA has no one-face.mp4")
     with opened(browser, served.address) as page:
         page.set_input_files("#file", video)
-        page.wait_for_function("() => document.querySelector('#bars li.top') && document.getElementById('fps').textContent !== '–'")
+        page.wait_for_function(
+            "() => document.querySelector('#bars li.top') && document.getElementById('fps').textContent !== '–'"
+        )
         assert page.inner_text("#now") in page.inner_text("#bars li.top")
 
 
@@ -382,12 +394,19 @@ def test_the_page_fits_a_small_phone_and_can_be_read(browser, served):
             page.click("summary")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             small = page.eval_on_selector_all(
-                "button:not([hidden]), .button, select", "(all) => all.filter((e) => e.getBoundingClientRect().height < 44).length"
+                "button:not([hidden]), .button, select",
+                "(all) => all.filter((e) => e.getBoundingClientRect().height < 44).length",
             )
             assert small == 0
             unnamed = "(all) => all.filter((e) => !(e.textContent.trim() || e.labels?.length || e.ariaLabel)).length"
             assert page.eval_on_selector_all("button, select, input, a, canvas", unnamed) == 0
-            for selector, ground in {"#now": ".read", "#bars li": ".read", ".note": "body", "#problem": ".look", "#camera": "#camera"}.items():
+            for selector, ground in {
+                "#now": ".read",
+                "#bars li": ".read",
+                ".note": "body",
+                "#problem": "#problem",
+                "#camera": "#camera",
+            }.items():
                 assert contrast(page, selector, ground) >= 4.5, (scheme, selector)
 
 
@@ -499,7 +518,9 @@ def own_address() -> str:
 def test_plain_http_in_a_network_gets_no_camera_and_says_so(browser, files):
     host = own_address()
     running = server.Server(files, host, names=(host,))
-    with opened(browser, running.address, "body[data-ready=no]", "Cross-Origin-Opener-Policy header has been ignored") as page:
+    with opened(
+        browser, running.address, "body[data-ready=no]", "Cross-Origin-Opener-Policy header has been ignored"
+    ) as page:
         assert "plain http" in page.inner_text("#origin")
         assert "https://" in page.inner_text("#problem")
     running.close()

@@ -39,7 +39,9 @@ def litert_web() -> Path:
     own.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(WEB / name, own)
-    done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=own, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        ["npm", "ci", "--no-audit", "--no-fund"], cwd=own, capture_output=True, text=True, timeout=300
+    )
     if done.returncode:
         pytest.skip(f"npm ci cannot fetch LiteRT's web runtime here: {done.stderr.strip()[-200:]}")
     return site.litert_folder(own / "node_modules")

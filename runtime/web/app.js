@@ -83,7 +83,7 @@ async function choose() {
   say(`${precision}, ${accelerator === "webgpu" ? "WebGPU" : `${threads} ${threads === 1 ? "thread" : "threads"}`}`);
   element("model").textContent =
     `${bundle.spec.system}, ${bundle.spec.input_size}×${bundle.spec.input_size}; files checked by SHA-256, golden vectors ` +
-    `replayed: probabilities within ${worst.probability.toExponential(1)}, crops within ${worst.crop_levels} grey levels. ` +
+    `replayed: probabilities within ${Number(worst.probability.toPrecision(2))}, crops within ${worst.crop_levels} grey levels. ` +
     `${bundle.spec.licence}`;
 }
 

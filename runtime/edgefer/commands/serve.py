@@ -64,7 +64,9 @@ def _serve(args: argparse.Namespace, files: dict) -> None:
     try:
         print(f"the page is at {served.address} – Ctrl-C ends", flush=True)
         if not args.lan:
-            print(f"on a phone by cable: adb reverse tcp:{served.port} tcp:{served.port}, then open it there", flush=True)
+            print(
+                f"on a phone by cable: adb reverse tcp:{served.port} tcp:{served.port}, then open it there", flush=True
+            )
         threading.Event().wait()
     finally:
         served.close()
