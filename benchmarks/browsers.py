@@ -20,7 +20,10 @@ FLAGS = (
     "--disable-component-update", "--disable-sync", "--window-size=412,915",
 )  # fmt: skip
 PATIENCE_S = 60
-FACTS = "getprop ro.product.manufacturer; getprop ro.product.model; getprop ro.soc.model; uname -m; getprop ro.build.version.release"
+FACTS = (
+    "getprop ro.product.manufacturer; getprop ro.product.model; getprop ro.soc.model; uname -m; "
+    "getprop ro.build.version.release"
+)
 
 Show = Callable[[str], None]
 """Opens an address in the browser."""

@@ -261,7 +261,7 @@ def page_sha256() -> str:
     return digest.hexdigest()
 
 
-# --- the page beside native LiteRT ---------------------------------------------------------------------------------------------
+# --- the page beside native LiteRT -------------------------------------------------------------------------------------------
 
 
 def beside_native(opened: Bundle, precision: str, threads: int, plan: Plan, say: Callable[[str], None]) -> dict:

@@ -1,4 +1,4 @@
-"""The page in a real browser: it computes what Python computes, shows a camera's faces, works offline, and says what is wrong."""
+"""The page in a real browser: it computes what Python computes, shows faces, works offline, and says what is wrong."""
 
 import base64
 import contextlib
@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import time
 from pathlib import Path
 
 import cv2
@@ -333,7 +332,8 @@ def test_nothing_of_the_camera_is_stored(browser, served):
         kept = page.evaluate(
             """async () => {
             const names = await caches.keys();
-            const urls = (await Promise.all(names.map(async (n) => (await (await caches.open(n)).keys()).map((r) => r.url)))).flat();
+            const lists = names.map(async (name) => (await (await caches.open(name)).keys()).map((each) => each.url));
+            const urls = (await Promise.all(lists)).flat();
             return {urls, local: localStorage.length + sessionStorage.length, databases: (await indexedDB.databases()).length,
                     cookies: document.cookie}; }"""
         )

@@ -1,4 +1,4 @@
-"""``edgefer serve`` and ``edgefer export-web``: what is served to whom, on which address, and what is said when something is missing."""
+"""``edgefer serve`` and ``edgefer export-web``: what is served to whom, where, and what is said when something is missing."""
 
 import base64
 import hashlib
@@ -186,7 +186,7 @@ def test_a_client_that_dawdles_over_its_handshake_holds_nobody_up(served, tmp_pa
 
 def test_without_openssl(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(EnvironmentInvalid, match="needs the program openssl .* apt-get install openssl"):
+    with pytest.raises(EnvironmentInvalid, match=r"needs the program openssl .* apt-get install openssl"):
         lan.certificate("127.0.0.1", tmp_path)
 
 
@@ -244,7 +244,7 @@ def test_the_lock_file_pins_that_version_and_names_no_host():
 def test_an_export_is_whole_and_replaces_an_earlier_one_only(web_bundle, fake_litert, tmp_path, capsys):
     out = tmp_path / "page"
     command = ["export-web", "--bundle", str(web_bundle.folder), "--litert", str(fake_litert), "--out", str(out)]
-    assert main(command) == 0 and "put it on any HTTPS host" in capsys.readouterr().out
+    assert main(command) == 0 and "put it on an HTTPS host" in capsys.readouterr().out
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert {"index.html", "sw.js", "manifest.webmanifest", "litert/core/index.js", "bundle/int8.tflite"} <= files
     assert "app.js.gz" in files and not any(

@@ -57,20 +57,20 @@ def certificate(host: str, folder: Path | None = None) -> tuple[Path, Path]:
         return place, key
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     kind = "IP" if host.replace(".", "").isdigit() or ":" in host else "DNS"
-    made = [f"{path}.new" for path in (key, place)]
+    new = {path: path.with_name(f"{path.name}.new") for path in (key, place)}
     before = os.umask(0o077)
     try:
         good = _done(
             openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-sha256",
             "-days", str(DAYS), "-subj", "/CN=edgefer", "-addext", f"subjectAltName={kind}:{host}",
-            "-keyout", made[0], "-out", made[1],
+            "-keyout", str(new[key]), "-out", str(new[place]),
         )  # fmt: skip
     finally:
         os.umask(before)
     if not good:
         raise EnvironmentInvalid(f"openssl makes no certificate for {host}; name one with --certificate and --key")
-    os.replace(made[0], key)
-    os.replace(made[1], place)
+    for path, made in new.items():
+        made.replace(path)
     return place, key
 
 

@@ -24,6 +24,6 @@ def work(args: argparse.Namespace) -> int:
     written = site.export(bundle.load(args.bundle), site.litert_folder(args.litert), out)
     size = sum(path.stat().st_size for path in written) / 1e6
     print(
-        f"{out}: {len(written)} files, {size:.1f} MB; put it on any HTTPS host, or show it here: python3 -m http.server -d {out}"
+        f"{out}: {len(written)} files, {size:.1f} MB; put it on an HTTPS host, or try it here: python3 -m http.server -d {out}"
     )
     return PASS
