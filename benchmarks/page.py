@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import agreement, browsers, contenders, environment, figures, stats, verdict
+from benchmarks.forecast import BUILD_S, Pass
 from benchmarks.interleave import Plan, block_size
 from benchmarks.processes import Worker
 from benchmarks.session import Effort
@@ -68,6 +69,20 @@ def left_out(every: bool, sustained_s: float, studies) -> list[str]:
     """A remark on what was asked for and a browser does not measure."""
     asked = [*(["engines"] if every else []), *(["sustained"] if sustained_s else []), *studies]
     return [f"{', '.join(asked)}: not measured in a browser"] if asked else []
+
+
+def passes(effort: Effort, opened: Bundle | None) -> list[Pass]:
+    """What a run would do, for ``--dry-run``; ``opened`` is None where the bundle would have to be built first."""
+    plan = effort.plan
+    speed = FIRST_WARM_S + plan.rounds * 2 * (0.8 + plan.blocks * (plan.block_s + plan.settle_s))
+    parts = [] if opened else [("bundle", "compress and export: there is none yet", BUILD_S)]
+    parts += [
+        ("start", "the browser opens the page; golden vectors of finder and network", 10.0),
+        ("speed", f"{plan.rounds} rounds of freshly compiled models × {plan.blocks} blocks of target and fp32", speed),
+        ("pipeline", "the bundle's golden frames, as fast as they go", 6.0),
+        ("agreement", "every evaluation crop through the artifact and its fp32", 30.0),
+    ]
+    return [Pass(name, what, seconds, "estimate") for name, what, seconds in parts]
 
 
 def record(

@@ -112,9 +112,14 @@ def forecast_only(
     """Print what would be measured, and write it where ``--json`` says. No device is asked anything."""
     folder = args.bundle or ROOT / "build" / "bundles" / target.name
     opened = bundle.load(folder) if args.bundle else forecast.readable(lambda: bundle.load(folder, verify=False))
+    if page.wanted(target, args.emulate):
+        return told_forecast(args, target, page.passes(effort, opened))
     beside = bool(store and forecast.readable(lambda: nights.earlier(args, store, target)))
     last = forecast.last_run(record_file(target), target, effort, args.engines, beside)
-    found = forecast.passes(target, opened, effort, args.engines, beside, asked, last)
+    return told_forecast(args, target, forecast.passes(target, opened, effort, args.engines, beside, asked, last))
+
+
+def told_forecast(args: argparse.Namespace, target: targets.Target, found: list[forecast.Pass]) -> int:
     print("\n".join(forecast.told(target, found)))
     if args.json:
         write_json(args.json, forecast.to_json(target, found))

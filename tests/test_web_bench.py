@@ -129,6 +129,13 @@ def test_when_a_browser_measures():
         page.wanted(replace(ANDROID, engine="onnxruntime"), False)
 
 
+def test_a_dry_run_says_what_a_browser_measures(web_bundle, capsys):
+    flags = ["--target", "android", "--emulate", "--dry-run", "--bundle", str(web_bundle.folder)]
+    assert program.main(flags) == 0
+    said = capsys.readouterr().out
+    assert "freshly compiled models" in said and "cold start" not in said
+
+
 def test_no_chromium(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EnvironmentInvalid, match="--emulate needs Chromium"), browsers.emulated():

@@ -506,6 +506,23 @@ def test_a_refused_camera_says_what_to_do(launch, served):
     refusing.close()
 
 
+def test_webgpu_is_offered_where_it_computes_what_was_exported_and_not_elsewhere(launch, browser, served):
+    with opened(browser, served.address) as page:  # no adapter
+        page.click("summary")
+        page.wait_for_timeout(500)
+        assert page.locator("#engine option").all_inner_texts() == ["WebAssembly"]
+    software = launch("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
+    with opened(software, served.address) as page:
+        if not page.evaluate("navigator.gpu?.requestAdapter().then(Boolean)"):
+            pytest.skip("this Chromium has no WebGPU adapter, not even in software")
+        page.click("summary")
+        page.wait_for_selector("#engine option[value=webgpu]", state="attached")
+        page.select_option("#engine", "webgpu")
+        page.wait_for_function("() => document.getElementById('state').textContent.endsWith('WebGPU')")
+        assert page.inner_text("#problem") == ""
+    software.close()
+
+
 def own_address() -> str:
     from edgefer.errors import EnvironmentInvalid
 

@@ -40,7 +40,6 @@ async function main() {
   if (task) await work(task);
   if (origin.kind === "trusted") await kept();
   document.body.dataset.ready = "yes";
-  await offerWebGpu();
 }
 
 async function kept() {
@@ -109,6 +108,7 @@ function listen() {
   element("file").onchange = tried(({ target }) => target.files[0] && open(target.files[0]));
   for (const id of ["precision", "threads", "engine"]) element(id).onchange = tried(async () => (await idle(), choose()));
   element("measure").onclick = tried(measured);
+  document.querySelector("details").addEventListener("toggle", offerWebGpu, { once: true });
   const stage = element("stage");
   const over = (event) => (event.preventDefault(), stage.classList.toggle("over", event.type === "dragover"));
   stage.ondragover = stage.ondragleave = over;
@@ -233,7 +233,7 @@ async function work(token) {
   say(answer.error ?? "Measured. This page can be closed.");
 }
 
-/** WebGPU where the browser has it, all of the network runs on it, and it computes what was exported. */
+/** WebGPU where the browser has it, all of the network runs on it, and it computes what was exported. Asked for when looked for. */
 async function offerWebGpu() {
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
   if (!adapter) return;
