@@ -16,9 +16,12 @@ from edgefer.targets import Target
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--window-size=412,915",
 )  # fmt: skip
+"""Without a window, and without the requests of its own that a browser makes when it starts."""
+AS_ROOT = "--no-sandbox"
+"""What Chromium asks for where root runs it, as in a container."""
 PATIENCE_S = 60
 FACTS = (
     "getprop ro.product.manufacturer; getprop ro.product.model; getprop ro.soc.model; uname -m; "
@@ -27,6 +30,11 @@ FACTS = (
 
 Show = Callable[[str], None]
 """Opens an address in the browser."""
+
+
+def flags() -> tuple[str, ...]:
+    """Of Chromium, for the user that we are."""
+    return (*FLAGS, AS_ROOT) if os.geteuid() == 0 else FLAGS
 
 
 @contextlib.contextmanager
@@ -41,7 +49,7 @@ def emulated() -> Iterator[Show]:
         raise EnvironmentInvalid("--emulate needs Chromium; install it (Debian: apt-get install chromium)")
     running = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [program, *FLAGS, f"--user-data-dir={profile}"]
+        command = [program, *flags(), f"--user-data-dir={profile}"]
 
         def show(address: str) -> None:
             quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

@@ -28,7 +28,7 @@ from edgefer import bundle as bundles
 from edgefer import parity
 from edgefer.browser import server, site
 from edgefer.bundle import Bundle
-from edgefer.errors import EdgeferError, InputRejected, UsageError, exit_with
+from edgefer.errors import EnvironmentInvalid, InputRejected, Unreachable, UsageError, exit_with
 from edgefer.files import write_json
 from edgefer.targets import Target
 
@@ -132,7 +132,7 @@ def ask(files: dict[str, Path], task: dict, crops: np.ndarray | None, phone: Tar
             show(f"{served.address}?task={desk.token}")
             handed_in = desk.handed_in.get(timeout=LIMIT_S)
     except queue.Empty:
-        raise EdgeferError(
+        raise (Unreachable if phone else EnvironmentInvalid)(
             f"the page handed nothing in within {LIMIT_S} s; keep the browser in sight and the screen unlocked, and try again"
         ) from None
     finally:

@@ -11,9 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from web_fixtures import CAMERA_LABEL, FLAGS
+from web_fixtures import CAMERA_LABEL
 
-from benchmarks import figures, table, verdict
+from benchmarks import browsers, figures, table, verdict
 from edgefer import detectors, engines
 from edgefer.align import align_crop
 from edgefer.browser import lan, server, site
@@ -41,7 +41,7 @@ def launch(chromium, camera_clip):
         program = stack.enter_context(playwright.sync_playwright())
 
         def started(*flags: str):
-            browser = program.chromium.launch(executable_path=chromium, args=[*FLAGS, *clip, *flags])
+            browser = program.chromium.launch(executable_path=chromium, args=[*browsers.flags(), *clip, *flags])
             stack.callback(browser.close)
             return browser
 
@@ -504,6 +504,26 @@ def test_a_refused_camera_says_what_to_do(launch, served):
         assert "camera was refused. Allow it for this page" in page.inner_text("#problem")
         assert page.inner_text("#camera") == "Start camera" and page.is_enabled("#camera")
     refusing.close()
+
+
+WITHOUT_RELAXED_SIMD = """
+const {instantiate} = WebAssembly;
+WebAssembly.instantiate = (source, ...more) =>
+    source.byteLength < 100 ? Promise.reject(new Error("not here")) : instantiate(source, ...more);
+"""
+"""LiteRT finds out what a browser can by compiling a few bytes."""
+
+
+def test_an_older_browser_gets_the_compatible_build(browser, served):
+    context = browser.new_context(**PHONE)
+    context.add_init_script(WITHOUT_RELAXED_SIMD)
+    page = context.new_page()
+    page.goto(served.address)
+    page.wait_for_selector(READY)  # golden vectors were replayed
+    assert page.evaluate("crossOriginIsolated") and "1 thread" in page.inner_text("#state")
+    loaded = page.evaluate("performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert [url for url in loaded if url.endswith("litert_wasm_compat_internal.wasm")]
+    context.close()
 
 
 def test_webgpu_is_offered_where_it_computes_what_was_exported_and_not_elsewhere(launch, browser, served):

@@ -209,6 +209,7 @@ def test_both_commands_are_there():
         (["--port", "70000"], "--port must be a port"),
         (["--host", "x"], "are for --lan"),
         (["--lan", "--certificate", "x"], "belong together"),
+        (["--lan", "--host", "../x"], "--host must be an IPv4 address or a name"),
     ],
 )
 def test_flags_that_make_no_sense(capsys, flags, said):

@@ -10,13 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks import browsers
+
 ROOT = Path(__file__).resolve().parents[1]
 WEB = ROOT / "runtime" / "web"
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync",
-)  # fmt: skip
 CAMERA_SEED, CAMERA_FRAME, CAMERA_LABEL = 5, 11, "happiness"
 """A synthetic frame that the network is sure of."""
 
@@ -50,7 +47,7 @@ def litert_web() -> Path:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium."""
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    found = next(filter(None, map(shutil.which, browsers.CHROMIUM)), None)
     if not found:
         pytest.skip("needs a Chromium: apt-get install chromium")
     return found

@@ -105,7 +105,11 @@ function listen() {
   };
   element("camera").onclick = tried(() => (video.srcObject ? stop() : camera()));
   element("flip").onclick = tried(() => ((facing = facing === "user" ? "environment" : "user"), camera()));
-  element("file").onchange = tried(({ target }) => target.files[0] && open(target.files[0]));
+  element("file").onchange = tried(async ({ target }) => {
+    const [file] = target.files;
+    target.value = ""; // so that the same file can be chosen again
+    if (file) await open(file);
+  });
   for (const id of ["precision", "threads", "engine"]) element(id).onchange = tried(async () => (await idle(), choose()));
   element("measure").onclick = tried(measured);
   document.querySelector("details").addEventListener("toggle", offerWebGpu, { once: true });
@@ -117,11 +121,16 @@ function listen() {
 }
 
 async function camera() {
+  ready();
   stop();
   const { mirrored } = await source.openCamera(video, facing);
   element("camera").textContent = "Stop camera";
   element("flip").disabled = false;
   await follow(mirrored);
+}
+
+function ready() {
+  if (!recogniser) throw new Error("The model is not loaded yet: try again in a moment.");
 }
 
 function stop() {
@@ -132,6 +141,7 @@ function stop() {
 }
 
 async function open(file) {
+  ready();
   stop();
   if (file.type.startsWith("video/")) {
     await source.openVideo(video, file);

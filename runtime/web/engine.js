@@ -1,11 +1,12 @@
 // LiteRT in WebAssembly: model bytes in, a function from a uint8 image to float arrays out.
 
-import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
+import { loadAndCompile, loadLiteRt, supportsFeature, Tensor } from "@litertjs/core";
 import { Refused } from "./bundle.js";
 
 const WASM = new URL("litert/wasm/", document.baseURI).href;
-export const THREADED = globalThis.crossOriginIsolated === true;
-/** Threads need a shared memory, which a browser gives to isolated pages only. */
+/** Threads need a shared memory, which a browser gives to isolated pages only; LiteRT's build with threads needs relaxed SIMD too. */
+export const THREADED =
+  globalThis.crossOriginIsolated === true && (await supportsFeature("relaxedSimd")) && (await supportsFeature("threads"));
 const MODELS = 2; // open at a time: finder and network, or two that are timed in turns
 /** Each model has threads of its own beside the page's. The runtime starts as many as there are cores, and waits for ever for more. */
 export const MOST_THREADS = THREADED ? Math.min(8, 1 + Math.floor((navigator.hardwareConcurrency || 1) / MODELS)) : 1;

@@ -8,10 +8,14 @@ export async function examine() {
     const sentence = "This address is plain http, where a browser gives no page a camera. Open it at https:// or on localhost.";
     return { kind: "none", sentence };
   }
+  if (!navigator.serviceWorker) {
+    return { kind: "camera", sentence: "Camera only: this browser, or this private window, keeps no page for offline use." };
+  }
   try {
     await navigator.serviceWorker.register("sw.js");
     return { kind: "trusted", sentence: "This address is trusted: the page works offline and can be installed." };
-  } catch {
+  } catch (error) {
+    if (error.name !== "SecurityError") return { kind: "camera", sentence: `Camera only: no offline use here (${error.message}).` };
     const sentence =
       "Camera only: this address's certificate is not one the browser trusts, so the page cannot work offline or be installed. " +
       "localhost, a static export on an HTTPS host, or a local CA installed on the phone can.";

@@ -8,7 +8,9 @@ import hashlib
 import hmac
 import queue
 import ssl
+import sys
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -21,7 +23,7 @@ NAMES = (LOOPBACK, "localhost")
 MOST_POSTED = 64_000_000
 POLL_S = 0.2
 POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' {importmap}; style-src 'self'; img-src 'self' blob:; "
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' {importmap}; style-src 'self'; img-src 'self'; "
     "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'self'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
@@ -85,7 +87,7 @@ class Server:
                 f"port {port} of {host} cannot be served ({error.strerror}); name another with --port"
             ) from None
         self._server.daemon_threads, self._server.block_on_close = True, False
-        self._server.handle_error = lambda *_: None  # a browser that went away, or that does not take the certificate
+        self._server.handle_error = _tell
         self.port = self._server.server_address[1]
         self.address = f"{'https' if context else 'http'}://{host}:{self.port}/"
         threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True, name="page").start()
@@ -107,6 +109,12 @@ class Server:
             return self._kept[key]
 
 
+def _tell(*_) -> None:
+    """A browser that went away, or that does not take the certificate, is nobody's fault; anything else is ours."""
+    if not isinstance(sys.exception(), OSError):
+        traceback.print_exc()
+
+
 def importmap_hash(page: str) -> str:
     """What the policy calls the page's one inline element, its import map: 'sha256-…', as the page's own policy says it."""
     return "'sha256-" + page.partition("'sha256-")[2].partition("'")[0] + "'"
@@ -122,6 +130,11 @@ class _Handler(BaseHTTPRequestHandler):
             request.settimeout(self.timeout)
             request = owner.context.wrap_socket(request, server_side=True)
         super().__init__(request, *args)
+
+    def finish(self) -> None:
+        super().finish()
+        if self._owner.context:  # the server closes the socket that it knows, which is not the one in it
+            self.request.close()
 
     def do_GET(self) -> None:
         self._answer(body=True)

@@ -47,9 +47,16 @@ LEAST_COMPRESSED = 512
 
 
 def page_folder() -> Path:
-    """Where the page's own files lie: in the wheel beside this package's modules, in a checkout in ``runtime/web``."""
+    """Where the page's own files lie: in the wheel beside this package's modules, in a checkout in ``runtime/web``.
+
+    Raises:
+        EnvironmentInvalid: the installation lacks them.
+    """
     package = Path(edgefer.__file__).parent
-    return next(folder for folder in (package / "web", package.parent / "web") if (folder / INDEX).is_file())
+    for folder in (package / "web", package.parent / "web"):
+        if (folder / INDEX).is_file():
+            return folder
+    raise EnvironmentInvalid(f"the page's files are not beside {package}; install edgefer again")
 
 
 def litert_folder(named: str | Path | None = None) -> Path:

@@ -1,6 +1,7 @@
 """``edgefer serve``: the page that runs a bundle in a browser."""
 
 import argparse
+import re
 
 from edgefer.commands import note
 from edgefer.errors import PASS, UsageError
@@ -51,6 +52,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--port must be a port from 0 to 65535, not {args.port}")
     if not args.lan and (args.host or args.certificate or args.key):
         raise UsageError("--host, --certificate and --key are for --lan; add it, or leave them out")
+    if args.host and not re.fullmatch(r"[\w.-]+", args.host):
+        raise UsageError(f"--host must be an IPv4 address or a name, not {args.host}")
     if bool(args.certificate) != bool(args.key):
         raise UsageError("--certificate and --key belong together; name both")
 
