@@ -38,14 +38,15 @@ async function main() {
   listen();
   const task = new URLSearchParams(location.search).get("task");
   if (task) await work(task);
-  if (origin.kind === "trusted") await kept();
+  await kept();
   document.body.dataset.ready = "yes";
 }
 
+/** Keep what was used so far for a visit without a network. */
 async function kept() {
+  if (document.body.dataset.origin !== "trusted") return;
   try {
-    const models = [bundle.manifest, bundle.finder].flatMap((part) => part.artifacts.filter((each) => each.engine === "litert"));
-    await keep(["manifest.webmanifest", "LICENSE.txt", ...models.map((each) => `bundle/${each.file}`)]);
+    await keep(["manifest.webmanifest", "LICENSE.txt"]);
   } catch (error) {
     element("origin").textContent += ` (The copy for offline use could not be kept: ${error.message})`;
   }
@@ -110,7 +111,7 @@ function listen() {
     target.value = ""; // so that the same file can be chosen again
     if (file) await open(file);
   });
-  for (const id of ["precision", "threads", "engine"]) element(id).onchange = tried(async () => (await idle(), choose()));
+  for (const id of ["precision", "threads", "engine"]) element(id).onchange = tried(async () => (await idle(), await choose(), kept()));
   element("measure").onclick = tried(measured);
   document.querySelector("details").addEventListener("toggle", offerWebGpu, { once: true });
   const stage = element("stage");
