@@ -263,7 +263,7 @@ def test_webgpu_is_offered_where_it_computes_what_was_exported_and_not_elsewhere
         page.click("summary")
         page.wait_for_selector("#engine option[value=webgpu]", state="attached")
         page.select_option("#engine", "webgpu")
-        page.wait_for_function("() => document.getElementById('state').textContent.endsWith('WebGPU')")
+        page.wait_for_function("() => document.getElementById('state').textContent === 'fp32, WebGPU'")
         assert page.inner_text("#problem") == ""
     software.close()
 

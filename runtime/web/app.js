@@ -60,11 +60,12 @@ function fill(id, values, chosen) {
 /** No frame is in the network any more. */
 const idle = () => looking.catch(() => {});
 
-const choice = () => ({
-  precision: element("precision").value,
-  threads: Number(element("threads").value),
-  accelerator: element("engine").value,
-});
+/** What is chosen. WebGPU computes in float whatever a file says, so it is given the fp32 one. */
+function choice() {
+  const accelerator = element("engine").value;
+  const precision = accelerator === "webgpu" ? "fp32" : element("precision").value;
+  return { precision, threads: Number(element("threads").value), accelerator };
+}
 
 /** Load what is chosen, and prove on the golden vectors that it computes here what was exported. */
 async function choose() {
@@ -247,10 +248,10 @@ async function work(token) {
 /** WebGPU where the browser has it, all of the network runs on it, and it computes what was exported. Asked for when looked for. */
 async function offerWebGpu() {
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  if (!adapter) return;
+  if (!adapter || !bundles.precisions(bundle).includes("fp32")) return;
   let opened;
   try {
-    opened = await Recogniser.open(bundle, { ...choice(), threads: 1, accelerator: "webgpu" });
+    opened = await Recogniser.open(bundle, { precision: "fp32", threads: 1, accelerator: "webgpu" });
     const { problems } = await check(opened);
     if (opened.network.accelerator === "webgpu" && !problems.length) element("engine").append(new Option("WebGPU", "webgpu"));
   } catch {

@@ -17,19 +17,20 @@ const pause = () => new Promise((resolve) => setTimeout(resolve, 10));
  * Other models are to be deleted before: see MOST_THREADS.
  *
  * @param bundle see bundle.js
- * @param {{precision, threads, plan?, live?: number[], crops?: {data: Uint8Array, shape: number[]}, only_speed?}} options
+ * @param {{precision, threads, plan?, live?: number[], crops?: {data: Uint8Array, shape: number[]}, only_speed?, accelerator?}} asked
  *   live: milliseconds of frames of the camera; crops: to predict, in both precisions;
  *   only_speed: nothing but the latency of the one artifact
  * @param {(text: string) => void} say told what is measured now
  */
-export async function measure(bundle, { precision, threads, plan = PLAN, live = [], crops = null, only_speed = false }, say = () => {}) {
+export async function measure(bundle, asked, say = () => {}) {
+  const { precision, threads, plan = PLAN, live = [], crops = null, only_speed = false, accelerator = "wasm" } = asked;
   const started = performance.now();
-  const choice = { precision, threads: Math.min(threads, MOST_THREADS), asked: threads, only_speed };
+  const choice = { precision, threads: Math.min(threads, MOST_THREADS), asked: threads, only_speed, accelerator };
   const problems = [];
   const worst = {};
   for (const each of only_speed ? [] : new Set([precision, "fp32"])) {
     say("golden vectors");
-    const recogniser = await Recogniser.open(bundle, { precision: each, threads: choice.threads });
+    const recogniser = await Recogniser.open(bundle, { ...choice, precision: each });
     const found = await check(recogniser);
     recogniser.delete();
     problems.push(...found.problems.map((problem) => `litert/${each}, ${problem}`));
@@ -58,7 +59,7 @@ async function interleaved(bundle, choice, plan, say) {
       const { file } = artifact(bundle.manifest, precision);
       const bytes = await bundle.read(file);
       const begin = performance.now();
-      const model = await Model.load(file, bytes, choice.threads);
+      const model = await Model.load(file, bytes, choice.threads, choice.accelerator);
       await model.run(crops[0].data, crops[0].shape);
       loads[role].push(ns(performance.now() - begin));
       running[role] = model;
@@ -145,7 +146,7 @@ async function predictions(bundle, choice, { data, shape }, say) {
   const length = data.length / shape[0];
   for (const [role, precision] of [["target", choice.precision], ["fp32", "fp32"]]) {
     say(`agreement: ${shape[0]} crops through ${precision}`);
-    const model = await Recogniser.model(bundle, bundle.manifest, precision, choice.threads);
+    const model = await Recogniser.model(bundle, bundle.manifest, precision, choice.threads, choice.accelerator);
     found[role] = [];
     for (let i = 0; i < shape[0]; i++) {
       const [{ data: probabilities }] = await model.run(data.slice(i * length, (i + 1) * length), [1, ...shape.slice(1)]);
@@ -181,6 +182,7 @@ async function record(bundle, choice, plan, samples, problems, took) {
         engine: "litert",
         precision: choice.precision,
         threads: choice.threads,
+        accelerator: choice.accelerator,
         quick: plan.rounds < PLAN.rounds,
         plan,
         crops: samples.predictions ? `${samples.predictions.target.length} sent by the server` : "none",
