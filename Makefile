@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup bench nightly test lint format train clean
+.PHONY: help setup bench nightly test lint format train web clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,10 @@ format: $(READY)  ## rewrite the code in the project's style
 
 train: $(READY)  ## train the default network (needs FER+, see the README)
 	$(BIN)/python -m train --recipe efficientface
+
+web:  ## fetch LiteRT's web runtime for `edgefer serve` and `edgefer export-web` (needs npm; nothing else does)
+	@command -v npm > /dev/null || { echo "make web needs npm, which is not installed (Debian: apt-get install npm); all else works without it"; exit 3; }
+	npm ci --prefix runtime/web --no-audit --no-fund
 
 clean:  ## remove what was built, keep the environment
 	rm -rf build

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks import benchmark_app, forecast, growth, nights, peers, reach, verdict
+from benchmarks import benchmark_app, forecast, growth, nights, page, peers, reach, verdict
 from benchmarks.session import FULL, QUICK, Effort, Session
 from edgefer import bundle, targets
 from edgefer.errors import EdgeferError, EnvironmentInvalid, Unreachable, UsageError, exit_with
@@ -45,6 +45,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--devices", type=Path, metavar="FILE", help="targets and budgets (default: devices.yaml)")
     add("--quick", action="store_true", help="few rounds, for a first look; the report says so")
     add("--sustained", type=float, default=0.0, metavar="SECONDS", help="work so long without a pause as well (0: not)")
+    add("--emulate", action="store_true", help="an Android target: the page in Chromium here, where no phone is")
     add("--dry-run", action="store_true", help="say what would be measured and how long it takes, and measure nothing")
     nights.flags(parser)
     return parser.parse_args(argv)
@@ -60,15 +61,22 @@ def main(argv: list[str] | None = None) -> int:
     effort = replace(QUICK if args.quick else FULL, sustained_s=args.sustained)
     if args.dry_run:
         return forecast_only(args, target, effort, tuple(asked), store)
-    if reason := targets.unreachable_reason(target):
+    in_browser = page.wanted(target, args.emulate)
+    if not args.emulate and (reason := targets.unreachable_reason(target)):
         raise Unreachable(reason)
     progress, table = reporting()
-    earlier = nights.earlier(args, store, target)
-    with reach.opened(target) as device:
+    if in_browser:
         opened = open_bundle(args, target)
+        left_out = page.left_out(args.engines, effort.sustained_s, asked)
         with progress() as say:
-            session = Session(opened, target, args.data, effort, say, device, earlier)
-            record = session.record(every=args.engines, studies=asked)
+            record = page.record(opened, target, args.data, effort, say, args.emulate, left_out)
+    else:
+        earlier = nights.earlier(args, store, target)
+        with reach.opened(target) as device:
+            opened = open_bundle(args, target)
+            with progress() as say:
+                session = Session(opened, target, args.data, effort, say, device, earlier)
+                record = session.record(every=args.engines, studies=asked)
     files = [record_file(target), *([args.json] if args.json else [])]
     write(record, files)
     table.show(record, str(files[-1]), table.console())
@@ -104,9 +112,14 @@ def forecast_only(
     """Print what would be measured, and write it where ``--json`` says. No device is asked anything."""
     folder = args.bundle or ROOT / "build" / "bundles" / target.name
     opened = bundle.load(folder) if args.bundle else forecast.readable(lambda: bundle.load(folder, verify=False))
+    if page.wanted(target, args.emulate):
+        return told_forecast(args, target, page.passes(effort, opened))
     beside = bool(store and forecast.readable(lambda: nights.earlier(args, store, target)))
     last = forecast.last_run(record_file(target), target, effort, args.engines, beside)
-    found = forecast.passes(target, opened, effort, args.engines, beside, asked, last)
+    return told_forecast(args, target, forecast.passes(target, opened, effort, args.engines, beside, asked, last))
+
+
+def told_forecast(args: argparse.Namespace, target: targets.Target, found: list[forecast.Pass]) -> int:
     print("\n".join(forecast.told(target, found)))
     if args.json:
         write_json(args.json, forecast.to_json(target, found))

@@ -10,6 +10,17 @@ import cv2
 import numpy as np
 import pytest
 from device_fixtures import arm_pi, binfmt, phone, sshd  # noqa: F401  fixtures
+from web_fixtures import (  # noqa: F401  fixtures
+    browser,
+    camera_clip,
+    chromium,
+    launch,
+    litert_web,
+    page_files,
+    page_server,
+    shared_page,
+    web_bundle,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "train/checkpoints/efficientface"

@@ -45,6 +45,20 @@ def test_the_wheel_holds_edgefer_and_nothing_else(wheel):
     assert {name for name in names if name.endswith(".py")} == expected
 
 
+def test_the_page_is_in_it_and_what_npm_installs_is_not(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    page = {path.name for path in (ROOT / "runtime" / "web").iterdir() if path.is_file()}
+    assert {name for name in names if name.startswith("edgefer/web/")} == {
+        f"edgefer/web/{name}" for name in page - {"package.json", "package-lock.json"}
+    }
+
+
+def test_the_wheels_page_asks_for_litert(python, tmp_path):
+    program = [python.with_name("edgefer"), "export-web", "--bundle", TINY, "--out", tmp_path / "page"]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 3 and "npm install @litertjs/core@" in done.stderr
+
+
 def test_the_workshop_is_not_there(python, tmp_path):
     for name in ("torch", "train", "compress", "export", "nncf", "yaml", "onnxruntime"):
         done = subprocess.run([python, "-c", f"import {name}"], cwd=tmp_path, capture_output=True, text=True)

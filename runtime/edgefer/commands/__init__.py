@@ -1,4 +1,4 @@
-"""The subcommands of ``edgefer``, one module each. Adding one: a module, its name in ``NAMES``.
+"""The subcommands of ``edgefer``, one module each. Adding one: a module, its name in ``NAMES`` (where a dash stands for _).
 
 A module has ``add(subparsers)``, which declares its options and sets ``work``, the function that does it and returns the exit
 code. What only the work needs is imported there, so that declaring costs nothing.
@@ -10,7 +10,7 @@ from types import ModuleType
 
 from edgefer.errors import journal_prefix
 
-NAMES = ("run", "doctor", "service", "flash", "rollback", "status")
+NAMES = ("run", "doctor", "service", "flash", "rollback", "status", "serve", "export-web")
 
 
 def modules(wanted: str | None = None) -> list[ModuleType]:
@@ -19,7 +19,7 @@ def modules(wanted: str | None = None) -> list[ModuleType]:
     The doctor must come up where another command's imports would kill Python.
     """
     names = [wanted] if wanted in NAMES else NAMES
-    return [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return [importlib.import_module(f"{__name__}.{name.replace('-', '_')}") for name in names]
 
 
 def note(text: str) -> None:
