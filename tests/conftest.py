@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from web_fixtures import (  # noqa: F401  fixtures
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "train/checkpoints/efficientface"
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""Started with it ignored, as a shell starts what runs in the background, tests' own programs would inherit that."""
 
 
 @pytest.fixture(scope="session")
