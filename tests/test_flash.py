@@ -266,6 +266,10 @@ def test_a_second_flash_while_one_runs(place, bundles, tmp_path, capsys):
 
 def test_a_lock_whose_holder_was_killed_is_taken_over(place, bundles, tmp_path, capsys):
     first = busy_flash(place, bundles[0], tmp_path / "flag")
+    end = time.monotonic() + WAIT_S
+    while '"watch"' not in (place / "lock").read_text() and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(0.1)  # the note is written, then cut to its length
     os.kill(json.loads((place / "lock").read_text())["pid"], 9)
     assert first.wait(WAIT_S) == 5
     (tmp_path / "flag").unlink()
