@@ -15,6 +15,7 @@ from edgefer.align import resize
 from edgefer.bundle import Bundle
 from edgefer.errors import EnvironmentInvalid
 from edgefer.spec import ModelSpec
+from edgefer.targets import Target
 
 FACES_WITHOUT_TORCH, SEED_WITHOUT_TORCH = 500, 2
 CROPS_EMULATED = 300
@@ -114,3 +115,20 @@ def kept(predicted: np.ndarray, fp32: np.ndarray, crops: Crops, names: tuple[str
 
 def _fraction(value: float | None, n: int) -> Estimate | None:
     return None if value is None else Estimate(value, parity.wilson(round(value * n), n))
+
+
+UNLABELLED = "no labelled faces here (EDGEFER_DATA)"
+
+
+def notes(paired: parity.Paired, target: Target, why: str = UNLABELLED) -> dict[str, str]:
+    """What stands beside the figures; ``why`` there is no accuracy, where there is none."""
+    told = f"against {target.engine}/fp32 on {paired.n} crops"
+    drop = (
+        f"{why}; flip_rate stands in"
+        if paired.drop_points is None
+        else f"{told}; may be up to {paired.drop_upper_points:.2f} (one-sided 95 %)"
+    )
+    return {
+        "flip_rate": f"label differs {told}: agreement with fp32 {100 * (1 - paired.flip_rate):.2f} %",
+        "accuracy_drop_points": drop,
+    }

@@ -32,6 +32,11 @@ Show = Callable[[str], None]
 """Opens an address in the browser."""
 
 
+def chromium() -> str | None:
+    """Path of a Chromium; None where none is installed."""
+    return next(filter(None, map(shutil.which, CHROMIUM)), None)
+
+
 def flags() -> tuple[str, ...]:
     """Of Chromium, for the user that we are."""
     return (*FLAGS, AS_ROOT) if os.geteuid() == 0 else FLAGS
@@ -44,7 +49,7 @@ def emulated() -> Iterator[Show]:
     Raises:
         EnvironmentInvalid: there is none.
     """
-    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    program = chromium()
     if not program:
         raise EnvironmentInvalid("--emulate needs Chromium; install it (Debian: apt-get install chromium)")
     running = []

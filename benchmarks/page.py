@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import agreement, browsers, contenders, environment, figures, stats, verdict
+from benchmarks import agreement, browsers, contenders, environment, figures, session, stats, verdict
 from benchmarks.forecast import BUILD_S, Pass
 from benchmarks.interleave import Plan, block_size
 from benchmarks.processes import Worker
@@ -36,14 +36,9 @@ ENGINE = "litert"
 LIMIT_S = 900
 FIRST_WARM_S = 2.0
 """A browser compiles WebAssembly twice, quickly and then well; until it is through, times fall."""
-NOTES = {
+NOTES = session.NOTES | {
     "latency_ms": "network alone, median; a round is a model compiled anew in one page",
-    "fps": "1000 / latency_ms",
-    "speedup_vs_same_engine_fp32": "over the bundle's fp32 in the same engine",
     "pipeline_fps": "the bundle's golden frames: detector own, alignment, network, smoothing; as fast as frames go",
-    "artifact_mb": "all files of the artifact",
-    "accuracy": "of the timed artifact",
-    "accuracy_fp32": "of the same engine's fp32",
 }
 EMULATED = "emulated: no time counts"
 
@@ -174,7 +169,7 @@ def judged(
     paired, agreed, kept = compared(samples.pop("predictions"), crops, opened)
     measured |= {name: value for name, value in agreed.items() if value is not None or name == "accuracy_drop_points"}
     samples |= {"predictions": kept, "parity": paired.to_json()}
-    notes = NOTES | agreement_notes(paired, target)
+    notes = NOTES | agreement.notes(paired, target)
     noise = stats.spread(blocks[contenders.TARGET])
     remarks, spoiling = [*run["remarks"], *left_out], []
     if emulate:
@@ -229,19 +224,6 @@ def compared(predicted: dict, crops: agreement.Crops, opened: Bundle) -> tuple[p
         raise InputRejected("the page did not predict every crop; close the page in the browser, and try again")
     paired, metrics = agreement.compare(fp32, own, crops, opened.spec)
     return paired, metrics, agreement.kept(own, fp32, crops, opened.spec.labels)
-
-
-def agreement_notes(paired: parity.Paired, target: Target) -> dict[str, str]:
-    told = f"against {target.engine}/fp32 on {paired.n} crops"
-    drop = (
-        "no labelled faces here (EDGEFER_DATA); flip_rate stands in"
-        if paired.drop_points is None
-        else f"{told}; may be up to {paired.drop_upper_points:.2f} (one-sided 95 %)"
-    )
-    return {
-        "flip_rate": f"label differs {told}: agreement with fp32 {100 * (1 - paired.flip_rate):.2f} %",
-        "accuracy_drop_points": drop,
-    }
 
 
 def contender(found: dict, run: dict, role: str) -> dict:

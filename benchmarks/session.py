@@ -341,17 +341,11 @@ class Session:
         self.samples["predictions"] = agreement.kept(own, fp32, crops, self.bundle.spec.labels)
         self.samples["parity"] = paired.to_json()
         self.measured |= found
-        told = f"against {self.target.engine}/fp32 on {paired.n} crops"
-        self.notes["flip_rate"] = f"label differs {told}: agreement with fp32 {100 * (1 - paired.flip_rate):.2f} %"
+        why = agreement.UNLABELLED if self.device.timed else "emulated: too slow for enough faces"
+        self.notes |= agreement.notes(paired, self.target, why)
         if paired.drop_points is None:
             for name in ("accuracy", "accuracy_fp32"):
                 del self.measured[name]
-            why = (
-                "no labelled faces here (EDGEFER_DATA)" if self.device.timed else "emulated: too slow for enough faces"
-            )
-            self.notes["accuracy_drop_points"] = f"{why}; flip_rate stands in"
-        else:
-            self.notes["accuracy_drop_points"] = f"{told}; may be up to {paired.drop_upper_points:.2f} (one-sided 95 %)"
         return crops, paired
 
     def against_fp32(

@@ -80,9 +80,9 @@ def study(folder: Path, data: str | None, count: int, cpu: str, say) -> list[Row
         work = Path(name)
         np.save(work / "crops.npy", crops)
         for format in FORMATS:
+            format.write_fp32(deployed, spec.crop_shape, work)
             for fix in (None,) if format.ENGINE == "litert" else (False, True):
                 say(f"{format.ENGINE}: {'quantising' if fix is None else f'overflow fix {fix}'}")
-                format.write_fp32(deployed, spec.crop_shape, work)
                 model = work / format.write_int8(faces, replace(plain, overflow_fix=bool(fix)), work)[0]
                 here = None
                 for where in ("", cpu):

@@ -55,7 +55,7 @@ def chromium() -> str:
     """Path of a Chromium."""
     from benchmarks import browsers
 
-    found = next(filter(None, map(shutil.which, browsers.CHROMIUM)), None)
+    found = browsers.chromium()
     if not found:
         pytest.skip("needs a Chromium: apt-get install chromium")
     return found

@@ -1,12 +1,11 @@
 """FinderSpec: all that is needed to use a face-finding network. No numpy here, so that the doctor reads a bundle without it."""
 
-import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from edgefer.errors import InputRejected
 from edgefer.files import read_json, write_json
+from edgefer.spec import check_fields, is_number
 
 SCHEMA = 1
 OUTPUTS = {"scores": 1, "boxes": 4, "landmarks": 10}
@@ -67,18 +66,8 @@ class FinderSpec:
         Raises:
             InputRejected: another schema, fields that are missing, unknown or out of range; all problems at once.
         """
-        if value.get("schema") != SCHEMA:
-            raise InputRejected(
-                f"{source}: schema {value.get('schema')!r} is not {SCHEMA}, the one this version reads; "
-                "install the edgefer version that wrote it, or export the finder again"
-            )
-        known = {f.name for f in fields(cls)}
         required = {"system", "input_size", "strides", "units", "threshold", "overlap"}
-        problems = [f"field '{name}' is missing" for name in sorted(required - value.keys())]
-        problems += [f"field '{name}' is unknown" for name in sorted(value.keys() - known)]
-        problems = problems or _range_problems(value)
-        if problems:
-            raise InputRejected(f"{source}: {'; '.join(problems)}; export the finder again")
+        check_fields(cls, value, SCHEMA, required, _range_problems, source, "export the finder again")
         return cls(**{**value, "strides": tuple(value["strides"]), "units": tuple(map(float, value["units"]))})
 
     @classmethod
@@ -99,23 +88,19 @@ def _range_problems(value: dict) -> list[str]:
     elif not (isinstance(strides, list | tuple) and strides and all(_is_whole(s) and 1 <= s <= size for s in strides)):
         problems.append("field 'strides' must be whole numbers from 1 to 'input_size'")
     elif not (
-        isinstance(units, list | tuple) and len(units) == len(strides) and all(_is_number(u) and u > 0 for u in units)
+        isinstance(units, list | tuple) and len(units) == len(strides) and all(is_number(u) and u > 0 for u in units)
     ):
         problems.append("field 'units' must be as many positive numbers as 'strides'")
     for name in ("threshold", "overlap"):
-        if not (_is_number(value[name]) and 0 <= value[name] <= 1):
+        if not (is_number(value[name]) and 0 <= value[name] <= 1):
             problems.append(f"field '{name}' must be a number from 0 to 1")
-    if not (_is_number(value.get("mean", 128.0)) and _is_number(value.get("scale", 128.0)) and value.get("scale", 1)):
+    if not (is_number(value.get("mean", 128.0)) and is_number(value.get("scale", 128.0)) and value.get("scale", 1)):
         problems.append("fields 'mean' and 'scale' must be numbers, 'scale' other than 0")
     return problems
 
 
 def _is_whole(value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 class FinderModel(NamedTuple):

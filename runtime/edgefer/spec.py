@@ -1,6 +1,7 @@
 """ModelSpec: everything needed to use a model correctly. It travels with the weights, always."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -66,19 +67,8 @@ class ModelSpec:
         Raises:
             InputRejected: newer schema, missing or unknown fields, values out of range; all problems at once.
         """
-        if value.get("schema") != SCHEMA:
-            raise InputRejected(
-                f"{source}: schema {value.get('schema')!r} is not {SCHEMA}, the one this version reads; "
-                "install the edgefer version that wrote it, or export the model again"
-            )
-        known = {f.name for f in fields(cls)}
         required = {"system", "labels", "input_size", "channels", "alignment"}
-        problems = [f"field '{name}' is missing" for name in sorted(required - value.keys())]
-        problems += [f"field '{name}' is unknown" for name in sorted(value.keys() - known)]
-        if not problems:
-            problems = _range_problems(value)
-        if problems:
-            raise InputRejected(f"{source}: {'; '.join(problems)}; export the model again")
+        check_fields(cls, value, SCHEMA, required, _range_problems, source, "export the model again")
         align = value["alignment"]
         alignment = Alignment(
             landmarks=tuple((float(x), float(y)) for x, y in align["landmarks"]),
@@ -96,6 +86,33 @@ class ModelSpec:
         write_json(path, self.to_json())
 
 
+def check_fields(
+    cls: type,
+    value: dict,
+    schema: int,
+    required: set[str],
+    ranges: Callable[[dict], list[str]],
+    source: str,
+    remedy: str,
+) -> None:
+    """Refuse what is not a dataclass's plain form; ``ranges`` finds values out of range once all fields are there.
+
+    Raises:
+        InputRejected: another schema, fields that are missing, unknown or out of range; all problems at once.
+    """
+    if value.get("schema") != schema:
+        raise InputRejected(
+            f"{source}: schema {value.get('schema')!r} is not {schema}, the one this version reads; "
+            f"install the edgefer version that wrote it, or {remedy}"
+        )
+    known = {f.name for f in fields(cls)}
+    problems = [f"field '{name}' is missing" for name in sorted(required - value.keys())]
+    problems += [f"field '{name}' is unknown" for name in sorted(value.keys() - known)]
+    problems = problems or ranges(value)
+    if problems:
+        raise InputRejected(f"{source}: {'; '.join(problems)}; {remedy}")
+
+
 def _range_problems(value: dict) -> list[str]:
     problems = []
     labels = value["labels"]
@@ -107,9 +124,9 @@ def _range_problems(value: dict) -> list[str]:
         problems.append("field 'input_size' must be a whole number from 16 to 1024")
     if value["channels"] not in (1, 3):
         problems.append("field 'channels' must be 1 (gray) or 3 (RGB)")
-    if not _is_number(value.get("mean", 128.0)):
+    if not is_number(value.get("mean", 128.0)):
         problems.append("field 'mean' must be a number")
-    if not (_is_number(value.get("scale", 128.0)) and value.get("scale", 128.0)):
+    if not (is_number(value.get("scale", 128.0)) and value.get("scale", 128.0)):
         problems.append("field 'scale' must be a number other than 0")
     return problems + _alignment_problems(value["alignment"])
 
@@ -131,9 +148,9 @@ def _is_points(value, count: int, width: int) -> bool:
     return (
         isinstance(value, list | tuple)
         and len(value) == count
-        and all(isinstance(p, list | tuple) and len(p) == width and all(_is_number(n) for n in p) for p in value)
+        and all(isinstance(p, list | tuple) and len(p) == width and all(is_number(n) for n in p) for p in value)
     )
 
 
-def _is_number(value) -> bool:
+def is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -11,17 +11,15 @@ import ssl
 import sys
 import threading
 import traceback
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from edgefer.browser import site
-from edgefer.errors import EnvironmentInvalid
+from edgefer.serving import LOOPBACK, Serving
 
-LOOPBACK = "127.0.0.1"
 NAMES = (LOOPBACK, "localhost")
 MOST_POSTED = 64_000_000
-POLL_S = 0.2
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' {importmap}; style-src 'self'; img-src 'self'; "
     "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'self'; "
@@ -80,21 +78,12 @@ class Server:
         self._lock, self._kept = threading.Lock(), {}
         index = files.get(site.INDEX)
         self.policy = POLICY.format(importmap=importmap_hash(index.read_text(encoding="utf-8")) if index else "")
-        try:
-            self._server = ThreadingHTTPServer((host, port), lambda *args: _Handler(self, *args))
-        except OSError as error:
-            raise EnvironmentInvalid(
-                f"port {port} of {host} cannot be served ({error.strerror}); name another with --port"
-            ) from None
-        self._server.daemon_threads, self._server.block_on_close = True, False
-        self._server.handle_error = _tell
+        self._server = Serving(lambda *args: _Handler(self, *args), host, port, "--port", _tell)
         self.port = self._server.server_address[1]
         self.address = f"{'https' if context else 'http'}://{host}:{self.port}/"
-        threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True, name="page").start()
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
 
     def content(self, address: str, gzipped: bool) -> tuple[bytes, str, bool]:
         """Bytes of a file, its entity tag, and whether they are gzipped. Kept while the file does not change."""

@@ -7,19 +7,18 @@ http://127.0.0.1:PORT/latest.json   its line
 """
 
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from edgefer.detectors import opencv
-from edgefer.errors import EnvironmentInvalid
 from edgefer.outputs import Result
 from edgefer.outputs.lines import encoded
+from edgefer.serving import LOOPBACK, Serving
 
-HOST = "127.0.0.1"
 NAMES = ("127.0.0.1", "localhost", "[::1]")
 """What a browser may call us. A page elsewhere that lets its own name point here is not served."""
 QUALITY = 80
 MOST_READERS = 8
-PATIENCE_S, POLL_S = 10, 0.1
+PATIENCE_S = 10
 BOUNDARY = "edgefer"
 PAGE = (
     b"<!doctype html><meta charset=utf-8><title>edgefer</title><body style='margin:0;background:#111'>"
@@ -42,15 +41,8 @@ class HttpStream:
         self.newest, self.number, self.ended = None, 0, False
         self.changed, self.encoding = threading.Condition(), threading.Lock()
         self.readers = threading.BoundedSemaphore(MOST_READERS)
-        try:
-            self._server = ThreadingHTTPServer((HOST, port), lambda *args: _Handler(self, *args))
-        except OSError as error:
-            raise EnvironmentInvalid(
-                f"port {port} of {HOST} cannot be served ({error.strerror}); name another with --http"
-            ) from None
-        self._server.daemon_threads, self._server.block_on_close = True, False
-        self.address = f"http://{HOST}:{self._server.server_address[1]}/"
-        threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True, name="http").start()
+        self._server = Serving(lambda *args: _Handler(self, *args), LOOPBACK, port, "--http")
+        self.address = f"http://{LOOPBACK}:{self._server.server_address[1]}/"
 
     def write(self, result: Result) -> None:
         with self.changed:
@@ -61,8 +53,7 @@ class HttpStream:
         with self.changed:
             self.ended = True
             self.changed.notify_all()
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
 
     def after(self, number: int) -> tuple[int, Result | None]:
         """Wait for a frame newer than ``number``: its number and itself; None when there are no more, or none came in time."""
