@@ -211,8 +211,12 @@ def compared(place, good) -> tuple[subprocess.CompletedProcess, dict, Store]:
     store.append(baseline, place / "good")
     store.accept("here", "the good one")
     options = ("--bundle", place / "good", "--history", store.folder, "--compare")
-    done = run_without_torch(place, "--devices", place / "easy.yaml", *options)
-    return done, json.loads((place / "record.json").read_text()), store
+    for _ in range(4):  # where the machine is so restless that the baseline's own blocks tell nothing, it is tried again
+        done = run_without_torch(place, "--devices", place / "easy.yaml", *options)
+        record = json.loads((place / "record.json").read_text())
+        if not record["environment"]["run"]["doubtful_roles"]:
+            break
+    return done, record, store
 
 
 def test_the_baselines_own_artifact_is_timed_beside_todays(compared):
