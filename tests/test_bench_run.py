@@ -211,7 +211,9 @@ def compared(place, good) -> tuple[subprocess.CompletedProcess, dict, Store]:
     store.append(baseline, place / "good")
     store.accept("here", "the good one")
     options = ("--bundle", place / "good", "--history", store.folder, "--compare")
-    for _ in range(4):  # where the machine is so restless that the baseline's own blocks tell nothing, it is tried again
+    for _ in range(
+        4
+    ):  # where the machine is so restless that the baseline's own blocks tell nothing, it is tried again
         done = run_without_torch(place, "--devices", place / "easy.yaml", *options)
         record = json.loads((place / "record.json").read_text())
         if not record["environment"]["run"]["doubtful_roles"]:
