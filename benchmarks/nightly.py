@@ -38,7 +38,7 @@ CHECKPOINT = ROOT / "train" / "checkpoints" / "efficientface"
 ERROR = "error: "
 """How the last line of a program begins that ends with an error of ours."""
 LIMIT_MINUTES = 60
-PASSED_ON = ("quick", "peers", "benchmark-app", "growth")
+PASSED_ON = ("quick", "peers", "benchmark-app", "growth", "factors")
 """Flags that mean the same to ``benchmarks/run.py``."""
 SCHEMA = 1
 
@@ -69,6 +69,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="hold each target's figures against OpenVINO's benchmark_app as well",
     )
     add("--growth", action="store_true", help="measure how each target's cost grows as well")
+    add("--factors", action="store_true", help="measure what engine, input size and int8 each gave as well")
     add("--sustained", type=float, metavar="SECONDS", help="let each target work so long without a pause as well")
     add("--limit", type=float, default=LIMIT_MINUTES, metavar="MINUTES", help="end a target that takes longer (60)")
     add("--data", help="folder or zip with FER+, or 'synthetic' (default: EDGEFER_DATA, else synthetic)")

@@ -24,11 +24,11 @@ def build(name: str, classes: int, side: int):
 
     torch.manual_seed(0)
     network = BUILDERS[name](classes)
-    _settle_normalisation(network, torch.randn(CALIBRATION_PICTURES, 3, side, side))
+    settle_normalisation(network, torch.randn(CALIBRATION_PICTURES, 3, side, side))
     return network.eval()
 
 
-def _settle_normalisation(network, pictures) -> None:
+def settle_normalisation(network, pictures) -> None:
     """Let every batch normalisation see the statistics of its own input once."""
     import torch
     from torch.nn.modules.batchnorm import _BatchNorm

@@ -10,11 +10,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks import benchmark_app, forecast, growth, nights, page, peers, reach, verdict
+from benchmarks import benchmark_app, factors, forecast, growth, nights, page, peers, reach, verdict
 from benchmarks.session import FULL, QUICK, Effort, Session
 from edgefer import bundle, targets
 from edgefer.errors import EdgeferError, EnvironmentInvalid, Unreachable, UsageError, exit_with
 from edgefer.files import write_json
+from edgefer.spec import ModelSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "train" / "checkpoints" / "efficientface"
@@ -38,6 +39,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "--growth", action="store_true", help="measure how cost grows with input size, faces, threads and batch as well"
     )
+    add("--factors", action="store_true", help="measure what engine, input size and int8 each gave as well")
+    add("--pruned", type=Path, metavar="DIR", help="with --factors: a pruned checkpoint as its last step")
     add("--json", type=Path, metavar="FILE", help="write the record to FILE as well")
     add("--bundle", type=Path, metavar="DIR", help="measure this bundle as it is, instead of building one")
     add("--checkpoint", type=Path, default=CHECKPOINT, metavar="DIR", help="what a bundle is built from")
@@ -146,13 +149,19 @@ def studies(args: argparse.Namespace) -> dict[str, Callable[[Session], dict]]:
 
     Raises:
         EnvironmentInvalid: a package is missing that one of them cannot do without.
+        UsageError, InputRejected: a pruned checkpoint that no study asks for, or that is none.
     """
     if args.peers:
         peers.check_packages()
+    if args.pruned and not args.factors:
+        raise UsageError("--pruned is the last step of --factors; give both")
+    if args.pruned:
+        ModelSpec.load(args.pruned / "model.json")
     known = {
         "peers": (peers.study, args.peers),
         "benchmark_app": (benchmark_app.study, args.benchmark_app),
         "growth": (partial(growth.study, checkpoint=args.checkpoint), args.growth),
+        "factors": (partial(factors.study, pruned=args.pruned), args.factors),
     }
     return {name: study for name, (study, wanted) in known.items() if wanted}
 

@@ -1,4 +1,4 @@
-"""The studies in readable form: peers with the machine's peak, ``benchmark_app``, growth. Made from a record's samples only."""
+"""The studies in readable form: peers with the machine's peak, ``benchmark_app``, factors, growth. Made from samples only."""
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +16,8 @@ def show(samples: dict, out: Console) -> None:
             out.print(Text(line, style="dim"))
     if samples.get("benchmark_app"):
         out.print(Text(app_line(samples["benchmark_app"])))
+    if samples.get("factors"):
+        out.print(factor_table(samples["factors"], out))
     if samples.get("growth"):
         out.print(growth_table(samples["growth"], out))
         for line in growth_lines(samples["growth"]):
@@ -66,6 +68,22 @@ def app_line(found: dict) -> str:
         f"ratio {number(found['ratio'])} ({low}–{high}), its noise {found['noise']:.1%}: "
         f"{'agree' if found['agrees'] else 'do not agree'}; our whole call {number(found['ours_call_ms'])} ms"
     )
+
+
+def factor_table(rows: list[dict], out: Console) -> Table:
+    """One row a step of the chain: its latency, and how many times as fast as the step before and as the first."""
+    table = new_table(out)
+    for heading in "step", "what runs":
+        table.add_column(heading, overflow="fold")
+    for heading in "ms", "times the\nstep before", "95 %\ninterval", "times\nthe first", "95 %\ninterval":
+        table.add_column(heading, justify="right", overflow="fold")
+    for row in rows:
+        figures = [number(row["latency_ms"])]
+        for column in "factor", "all":
+            ends = row[f"{column}_ci95"]
+            figures += [number(row[column]), "–".join(map(number, ends))] if ends else ["–", "–"]
+        table.add_row(row["step"], row["what"], *figures)
+    return table
 
 
 def growth_table(axes: dict[str, dict], out: Console) -> Table:

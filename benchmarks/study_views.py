@@ -1,5 +1,5 @@
-"""What a night's page shows of the studies and of what watched the run: peers, the machine's peak, ``benchmark_app``, growth,
-and the waiting workers. Pure: samples of a record in, rows of text and plots out, empty where the record has none.
+"""What a night's page shows of the studies and of what watched the run: peers, the machine's peak, ``benchmark_app``, factors,
+growth, and the waiting workers. Pure: samples of a record in, rows of text and plots out, empty where the record has none.
 """
 
 import numpy as np
@@ -17,6 +17,7 @@ def studies(name: str, samples: dict) -> dict:
         "peers_plot": Markup(peers_plot(name, samples.get("peers") or [])),
         "peaks": peak_rows(samples.get("peak") or {}),
         "benchmark_app": app_row(samples.get("benchmark_app")),
+        "factors": factor_rows(samples.get("factors") or []),
         "growth": growth_plots(name, samples.get("growth") or {}),
         "idle": idle_rows(samples.get("idle_cpu") or {}),
     }
@@ -102,6 +103,23 @@ def peers_plot(name: str, peers: list[dict]) -> str:
         for row, name_ in zip(told, names, strict=True)
     ]
     return plots.ladder(points, "latency, ms", f"{name}-peers")
+
+
+def factor_rows(rows: list[dict]) -> list[dict]:
+    """The chain from the paper's setting to the artifact, as text."""
+    return [
+        {
+            "step": row["step"],
+            "what": row["what"],
+            "latency": number(row["latency_ms"]),
+            "interval": span(row.get("latency_ci95")),
+            **{
+                column: f"×{number(row[column])} ({span(row[f'{column}_ci95'])})" if row[column] else "–"
+                for column in ("factor", "all")
+            },
+        }
+        for row in rows
+    ]
 
 
 def growth_plots(name: str, axes: dict[str, dict]) -> list[dict]:

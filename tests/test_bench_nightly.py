@@ -391,7 +391,7 @@ def test_last_words_that_xml_forbids_are_left_out(tmp_path):
 
 
 def test_every_option_that_a_run_knows_as_well_is_passed_on():
-    flags = ["--quick", "--peers", "--benchmark-app", "--growth"]
+    flags = ["--quick", "--peers", "--benchmark-app", "--growth", "--factors"]
     options = [*flags, "--sustained", "60", "--history", "H", "--bundle", "B", "--data", "D", "--devices", "F"]
     night, default = nightly.arguments(options), nightly.arguments([])
     told = run.arguments(["--target", "t", *nightly.run_options(night)])

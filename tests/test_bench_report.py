@@ -161,6 +161,8 @@ def full() -> str:
     }  # fmt: skip
     workers = {"target": {"cpu_ms": 1, "waited_ms": 100, "share": 0.01}, "spinner": {"share": 0.256}}
     record["environment"]["run"]["contenders"] |= {"peer resnet50": {"engine": "a peer's"}}
+    first = {"step": "paper", "what": "the paper's", "latency_ms": 13.6, "factor": None, "all": None}
+    ends = dict.fromkeys(("factor_ci95", "all_ci95"), [3.9, 4.1])
     record["samples"] |= {
         "peak": {"int8": {"gmacs_per_s": 321.0, "ci95": [310.0, 330.0], "kernel": "peak int8 openvino", "kernels": {}}},
         "benchmark_app": app,
@@ -168,6 +170,7 @@ def full() -> str:
         "engines": [engine, eager],
         "peers": [peer, {**dict.fromkeys(peer), "name": "FaceNet", "note": "absent: timm is not installed here"}],
         "growth": {"input_size": sizes},
+        "factors": [first, {**first, "step": "engine", "what": "the same in litert", **dict.fromkeys(("factor", "all"), 4.0), **ends}],
         "sustained": [{"t_s": 30 * k, "latency_ms": 1.2, "temperature_c": 50.0 + k, "mhz": None} for k in range(5)],
     }  # fmt: skip
     entries = [made_entry(record, comparison=made_comparison()), made_entry(None, "away")]
@@ -192,6 +195,7 @@ def test_the_page_needs_nothing_outside_itself(full):
     [
         "1.20 ms", "×1.200", "1.150 … 1.250", "first night", "numpy", "1.26", "c0ffee00", "MobileNetV3", "5,483,032", "31.0 %",
        
+        "Where the speed comes from", "the same in litert", "×4.00 (3.90 … 4.10)",
         "c0 + c1·x: c0 = 0.1, c1 = 0.02; r² 0.990", "side S of the crop, pixels",
         "The machine's peak", "321", "Held against OpenVINO's benchmark_app", "×1.037", "✓ agree", "1.07",
         "spinner", "25.60 %", "? busy",

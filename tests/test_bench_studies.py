@@ -14,7 +14,7 @@ pytest.importorskip("onnx", reason="builds the kernels: install edgefer[workshop
 
 from test_bench_run import devices, tiny_bundle
 
-from benchmarks import benchmark_app, growth, idle, peak, peer_networks, peers, study_tables, table
+from benchmarks import benchmark_app, factors, growth, idle, peak, peer_networks, peers, study_tables, table
 from benchmarks.interleave import Plan
 from benchmarks.processes import Worker
 from benchmarks.reach.local import Local
@@ -149,6 +149,21 @@ def test_rows_hold_ratios_and_shares_of_the_peak_of_their_own_precision():
     assert "140%" in remark and "quiet machine" in remark
 
 
+def simulated_steps() -> list[dict]:
+    """A chain of constant times: 24, 6, 2 and 0.5 ms."""
+    what = {"paper": "efficientface, 224², eager PyTorch, fp32", "engine": "the same in litert", "input": "48² × 1"}
+    times = {"paper": 24e6, "engine": 6e6, "input": 2e6, "int8": 0.5e6}
+    return factors.steps(what | {"int8": "in int8"}, {step: np.full((2, 3, 4), ns) for step, ns in times.items()})
+
+
+def test_each_step_of_the_chain_is_held_against_the_one_before_and_against_the_first():
+    first, *others = simulated_steps()
+    assert first["factor"] is None and first["all"] is None and first["latency_ms"] == 24
+    assert [row["factor"] for row in others] == pytest.approx([4, 3, 4])
+    assert [row["all"] for row in others] == pytest.approx([4, 12, 48])
+    assert others[-1]["factor_ci95"] == pytest.approx([4, 4])
+
+
 def test_the_tables_of_studies_fit_100_columns():
     rows, found = simulated_rows()
     rows.append(rows[1] | {"name": "efficientnet_b0", "latency_ms": 12.34, "params": 65_000})
@@ -157,7 +172,7 @@ def test_the_tables_of_studies_fit_100_columns():
             for axis, (x, _, law) in TRUTH.items()}  # fmt: skip
     app = benchmark_app.compare(np.array([1.0, 1.1, 1.0]), np.array([1.2, 1.3, 1.2]), np.array([1.0, 1.0, 1.1]))
     samples = {"peers": [*rows, absent], "peak": found, "growth": axes}
-    samples |= {"benchmark_app": {"artifact": "openvino/int8", **app}}
+    samples |= {"benchmark_app": {"artifact": "openvino/int8", **app}, "factors": simulated_steps()}
     file = io.StringIO()
     study_tables.show(samples, table.console(file))
     lines = file.getvalue().splitlines()
@@ -165,6 +180,7 @@ def test_the_tables_of_studies_fit_100_columns():
     assert "mobilevit_s, onnxruntime: absent: no timm" in file.getvalue()
     assert any("| involution_vit " in line and "500" in line for line in lines)
     assert any("| efficientnet_b0 " in line for line in lines)
+    assert any("| int8 " in line and "48.0" in line for line in lines)
 
 
 def test_a_record_without_studies_prints_nothing():
@@ -287,6 +303,18 @@ def test_growth_of_a_tiny_model_is_measured_fitted_and_drawn(tiny_session, tmp_p
     assert (tmp_path / "build" / "bench" / "here-growth.png").stat().st_size > 10_000
     assert samples["growth_interleaved"]["faces"]["unit"] == "ns"
     assert tiny_session.samples["idle_cpu"].keys() == {"growth: faces", "growth: threads"}
+
+
+def test_the_chain_from_the_papers_setting_to_a_tiny_bundle_is_measured(tiny_session, tmp_path, monkeypatch):
+    monkeypatch.setattr(factors, "FOLDER", tmp_path / "factors")
+    samples = factors.study(tiny_session)
+    steps = [row["step"] for row in samples["factors"]]
+    precision = tiny_session.target.precision
+    assert steps == ["paper", "engine", "input", *(["int8"] if precision == "int8" else [])]
+    assert samples["factors"][-1]["all"] > 1, "a network of a few weights is faster than the paper's"
+    assert samples["factors_interleaved"]["unit"] == "ns"
+    made = factors.paper_checkpoint(tiny_session.bundle.spec, tmp_path / "factors")
+    assert made.stat().st_mtime_ns == factors.paper_checkpoint(tiny_session.bundle.spec, made.parent).stat().st_mtime_ns
 
 
 def test_a_network_is_written_for_another_size_and_batch(checkpoint_folder, tmp_path):
