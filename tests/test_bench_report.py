@@ -162,7 +162,8 @@ def full() -> str:
     workers = {"target": {"cpu_ms": 1, "waited_ms": 100, "share": 0.01}, "spinner": {"share": 0.256}}
     record["environment"]["run"]["contenders"] |= {"peer resnet50": {"engine": "a peer's"}}
     first = {"step": "paper", "what": "the paper's", "latency_ms": 13.6, "factor": None, "all": None}
-    ends = dict.fromkeys(("factor_ci95", "all_ci95"), [3.9, 4.1])
+    engine_step = {"step": "engine", "what": "the same in litert", "latency_ms": 3.4, "factor": 4.0, "all": 4.0}
+    engine_step |= {"factor_ci95": [3.9, 4.1], "all_ci95": [3.9, 4.1]}
     record["samples"] |= {
         "peak": {"int8": {"gmacs_per_s": 321.0, "ci95": [310.0, 330.0], "kernel": "peak int8 openvino", "kernels": {}}},
         "benchmark_app": app,
@@ -170,7 +171,7 @@ def full() -> str:
         "engines": [engine, eager],
         "peers": [peer, {**dict.fromkeys(peer), "name": "FaceNet", "note": "absent: timm is not installed here"}],
         "growth": {"input_size": sizes},
-        "factors": [first, {**first, "step": "engine", "what": "the same in litert", **dict.fromkeys(("factor", "all"), 4.0), **ends}],
+        "factors": [first, engine_step],
         "sustained": [{"t_s": 30 * k, "latency_ms": 1.2, "temperature_c": 50.0 + k, "mhz": None} for k in range(5)],
     }  # fmt: skip
     entries = [made_entry(record, comparison=made_comparison()), made_entry(None, "away")]
