@@ -197,7 +197,9 @@ def main() -> int:
     print(f"{start}: {after:,} of {before:,} parameters")
     told(start, network, spec, faces)
     if args.recipe:
-        told(retrain.run(start, args.out, args.recipe, args.data, overrides=args.set), network, spec, faces)
+        teachers = [retrain.TEACHER, args.checkpoint]  # the unpruned network teaches as well
+        trained = retrain.run(start, args.out, args.recipe, args.data, overrides=args.set, teachers=teachers)
+        told(trained, network, spec, faces)
     return PASS
 
 

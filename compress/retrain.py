@@ -11,7 +11,7 @@ from edgefer.spec import ModelSpec
 from train import checkpoint, recipe
 
 TEACHER = checkpoint.SHIPPED / "resnet18"
-"""Generates the label distributions of recipes that want some."""
+"""Generates the label distributions of recipes that want some, by itself or beside others."""
 
 
 def recipe_of(spec: ModelSpec) -> str:
@@ -21,7 +21,13 @@ def recipe_of(spec: ModelSpec) -> str:
 
 
 def run(
-    start: Path, out: Path, name: str, data: str | None = None, limit: int = 0, overrides: Sequence[str] = ()
+    start: Path,
+    out: Path,
+    name: str,
+    data: str | None = None,
+    limit: int = 0,
+    overrides: Sequence[str] = (),
+    teachers: Sequence[Path] = (TEACHER,),
 ) -> Path:
     """Train a checkpoint's network on from its weights; returns the folder of the trained one.
 
@@ -32,6 +38,7 @@ def run(
         data: as ``python -m train`` takes it.
         limit: only the first so many training rows; 0: all.
         overrides: changed fields of the recipe, ``epochs=3``.
+        teachers: generate the label distributions, if the recipe has a share for them; several are averaged.
 
     Raises:
         BudgetBroken: the training failed; it has said why.
@@ -39,14 +46,22 @@ def run(
     trained = out / "checkpoint"
     if (trained / checkpoint.SPEC).exists():
         return trained
-    words = command(start, out, name, data, limit, overrides)
+    words = command(start, out, name, data, limit, overrides, teachers)
     code = subprocess.run(words, stdout=sys.stderr, check=False).returncode
     if code:
         raise BudgetBroken(f"fine-tuning in {out} ended with exit code {code}; the lines above say why")
     return trained
 
 
-def command(start: Path, out: Path, name: str, data: str | None, limit: int, overrides: Sequence[str]) -> list[str]:
+def command(
+    start: Path,
+    out: Path,
+    name: str,
+    data: str | None,
+    limit: int,
+    overrides: Sequence[str],
+    teachers: Sequence[Path] = (TEACHER,),
+) -> list[str]:
     """The training run as it could be typed."""
     spec = ModelSpec.load(start / checkpoint.SPEC)
     own = [f"options={json.dumps(spec.options)}", f"input_size={spec.input_size}", f"channels={spec.channels}"]
@@ -54,6 +69,6 @@ def command(start: Path, out: Path, name: str, data: str | None, limit: int, ove
     words = [sys.executable, "-m", "train", "--recipe", name, "--start", str(start), "--out", str(out)]
     for override in (*own, *overrides):
         words += ["--set", override]
-    words += ["--ldg", str(TEACHER)] if chosen.ldg_share > 0 else []
+    words += ["--ldg", *map(str, teachers)] if chosen.ldg_share > 0 else []
     words += ["--data", data] if data and chosen.data != "synthetic" else []
     return words + (["--limit", str(limit)] if limit else [])

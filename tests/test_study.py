@@ -41,6 +41,14 @@ def test_a_study_is_run_once_and_rendered(small_study, small_ferplus, tmp_path, 
     assert "not run" not in page
 
 
+def test_a_row_can_be_run_alone_and_an_unknown_one_is_refused(small_study, small_ferplus, tmp_path):
+    first, *others = study.load(small_study).rows
+    study.run(small_study, str(small_ferplus), tmp_path / "runs", tmp_path, [first])
+    assert {r["row"] for r in json.loads((tmp_path / "small.json").read_text())["runs"]} == {first} and others
+    with pytest.raises(UsageError, match="nobody"):
+        study.run(small_study, str(small_ferplus), tmp_path / "runs", tmp_path, ["nobody"])
+
+
 def test_mean_and_range_over_the_seeds():
     runs = [{"accuracy": a, "faces": 1000, "macro_recall": m} for a, m in ((0.80, 0.5), (0.84, 0.7))]
     cells = study._figures(runs).split(" | ")

@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -146,14 +147,21 @@ def record(row: str, seed: int, spec: ModelSpec) -> dict:
     }
 
 
-def run(name: str, data: str | None, runs: Path, records: Path) -> None:
-    """Train what has no record yet, row by row within a seed, so that one seed of everything comes first."""
+def run(name: str, data: str | None, runs: Path, records: Path, only: Sequence[str] = ()) -> None:
+    """Train what has no record yet, row by row within a seed, so that one seed of everything comes first.
+
+    Raises:
+        UsageError: the study has no row of a name in ``only``, which limits what is trained.
+    """
     study, file = load(name), records / f"{name}.json"
+    for row in only:
+        if row not in study.rows:
+            raise unknown("row", row, study.rows, f"train/studies/{name}.yaml")
     done = read_json(file)["runs"] if file.exists() else []
     have = {(r["row"], r["seed"]) for r in done}
     for seed in study.seeds:
         for row in study.rows:
-            if (row, seed) in have:
+            if (row, seed) in have or (only and row not in only):
                 continue
             subprocess.run(command(study, row, seed, runs / name, data), check=True)
             spec = ModelSpec.load(run_folder(runs / name, row, seed) / "checkpoint" / checkpoint.SPEC)
@@ -195,6 +203,7 @@ def main() -> int:
     parser.add_argument(
         "--study", action="append", default=[], metavar="NAME", help=f"one of {', '.join(names())}; may be repeated"
     )
+    parser.add_argument("--row", action="append", default=[], metavar="NAME", help="only this row; may be repeated")
     parser.add_argument("--data", help="folder or zip with FER+ (default: the environment variable EDGEFER_DATA)")
     parser.add_argument(
         "--runs", type=Path, default=Path("build/studies"), help="where the runs are kept (default build/studies)"
@@ -205,7 +214,7 @@ def main() -> int:
     parser.add_argument("--render", action="store_true", help="only make docs/results.md again from the records")
     args = parser.parse_args()
     for name in args.study:
-        run(name, args.data, args.runs, args.records)
+        run(name, args.data, args.runs, args.records, args.row)
     if args.study or args.render:
         write_text(args.records.parent / "results.md", render(args.records))
     return 0
