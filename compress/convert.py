@@ -43,7 +43,7 @@ def compiled(model):
 def write_litert(graph: nn.Module, crop_shape: tuple[int, ...], file: Path) -> None:
     """A deployed graph, uint8 (1, S, S, C) → (1, classes), as a fp32 .tflite.
 
-    Its tensors are named by number: the converter's names, whole paths through the modules, take 0.14 MB of the default network's
+    Tensors are named by number: the converter's names, whole paths through the modules, take 0.14 MB of the default network's
     int8 file and tell a device nothing.
     """
     import litert_torch  # slow to import
