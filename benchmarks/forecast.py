@@ -24,9 +24,9 @@ CROPS_S, READING_S = 5.0, 5.0
 """Predictions of an evaluation set through one artifact, and reading the set."""
 
 STUDIES = {
-    "peers": ("what people deploy, in turns with the target, and the machine's peak", 480.0),
-    "benchmark_app": ("OpenVINO's own benchmark_app in turns with us, on the same file", 60.0),
-    "growth": ("input sizes, faces in a frame, threads and batches, exported where there is no file yet", 420.0),
+    "peers": ("what people deploy, in turns with the target, and the machine's peak", 680.0),
+    "benchmark_app": ("OpenVINO's own benchmark_app in turns with us, on the same file", 45.0),
+    "growth": ("input sizes, faces in a frame, threads and batches, exported where there is no file yet", 270.0),
     "factors": (
         "from the paper's setting to the artifact, one change a step; exported where there is no file yet",
         120.0,
