@@ -40,6 +40,8 @@ def test_the_camera_shows_the_expected_label_and_nothing_leaves_the_origin(brows
         top = page.inner_text("#bars li.top")
         assert CAMERA_LABEL in top and int(re.search(r"(\d+) %", top)[1]) > 60
         assert float(page.inner_text("#fps")) > 5
+        assert page.inner_text("#p95") == "–", "a percentile of too few frames"
+        page.wait_for_function("() => document.getElementById('p95').textContent !== '–'")
         assert all(re.fullmatch(r"[\d.]+ ms", page.inner_text(f"#{name}")) for name in ("p50", "p90", "p95"))
         painted = "(c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0)"
         assert page.eval_on_selector("#timeline", painted) and page.eval_on_selector("#picture", painted)
@@ -229,6 +231,42 @@ def test_a_refused_camera_says_what_to_do(launch, page_server):
         assert "camera was refused. Allow it for this page" in page.inner_text("#problem")
         assert page.inner_text("#camera") == "Start camera" and page.is_enabled("#camera")
     refusing.close()
+
+
+LENT = """
+const lent = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = async (asked) => (window.stream = await lent(asked));
+"""
+
+
+def test_a_camera_that_goes_away_says_so_and_can_be_started_again(browser, page_server):
+    with opened(browser, page_server.address) as page:
+        page.evaluate(f"() => {{ {LENT} }}")
+        start_camera(page)
+        page.evaluate("window.stream.getTracks()[0].dispatchEvent(new Event('ended'))")
+        assert "camera went away" in page.inner_text("#problem")
+        assert page.inner_text("#camera") == "Start camera"
+        page.tap("#camera")
+        page.wait_for_function("() => document.getElementById('camera').textContent === 'Stop camera'")
+        assert page.inner_text("#problem") == ""
+
+
+def test_choices_in_quick_succession_are_loaded_one_after_the_other(browser, page_server):
+    """A model that was forgotten would keep its threads, and the next would wait for ever."""
+    changes = """() => {
+        const asked = [["precision", "fp32"], ["threads", "1"], ["precision", "int8"], ["threads", "2"]];
+        for (const [id, value] of asked) {
+            const select = document.getElementById(id);
+            select.value = value;
+            select.dispatchEvent(new Event("change"));
+        }
+    }"""
+    with opened(browser, page_server.address) as page:
+        for _ in range(3):
+            page.evaluate(changes)
+        page.wait_for_function("() => document.getElementById('state').textContent === 'int8, 2 threads'")
+        start_camera(page)
+        assert page.inner_text("#problem") == ""
 
 
 WITHOUT_RELAXED_SIMD = """

@@ -7,7 +7,7 @@ import { measure } from "./measure.js";
 import { examine, keep } from "./origin.js";
 import { Recogniser } from "./recogniser.js";
 import * as source from "./source.js";
-import { percentile } from "./stats.js";
+import { percentile, PERCENTILE_MINIMUM } from "./stats.js";
 import { SMOOTHING } from "./track.js";
 import * as view from "./view.js";
 
@@ -21,6 +21,7 @@ let run = 0; // number of the loop that may go on; another number ends it
 let facing = "user";
 let times = [];
 let looking = Promise.resolve(); // the frame that is being looked at
+let loading = Promise.resolve(); // models that are being loaded or measured
 
 const say = (text) => (element("state").textContent = text);
 const complain = (error) => (element("problem").textContent = error ? (error.message ?? String(error)) : "");
@@ -59,6 +60,9 @@ function fill(id, values, chosen) {
 
 /** No frame is in the network any more. */
 const idle = () => looking.catch(() => {});
+
+/** Threads are few, so whoever loads models waits for those who do already. */
+const inTurn = (work) => (loading = loading.catch(() => {}).then(work));
 
 /** What is chosen. WebGPU computes in float whatever a file says, so it is given the fp32 one. */
 function choice() {
@@ -112,9 +116,9 @@ function listen() {
     target.value = ""; // so that the same file can be chosen again
     if (file) await open(file);
   });
-  for (const id of ["precision", "threads", "engine"]) element(id).onchange = tried(async () => (await idle(), await choose(), kept()));
-  element("measure").onclick = tried(measured);
-  document.querySelector("details").addEventListener("toggle", offerWebGpu, { once: true });
+  for (const id of ["precision", "threads", "engine"]) element(id).onchange = tried(() => inTurn(async () => (await idle(), await choose(), kept())));
+  element("measure").onclick = tried(() => inTurn(measured));
+  document.querySelector("details").addEventListener("toggle", () => inTurn(offerWebGpu), { once: true });
   const stage = element("stage");
   const over = (event) => (event.preventDefault(), stage.classList.toggle("over", event.type === "dragover"));
   stage.ondragover = stage.ondragleave = over;
@@ -125,7 +129,7 @@ function listen() {
 async function camera() {
   ready();
   stop();
-  const { mirrored } = await source.openCamera(video, facing);
+  const { mirrored } = await source.openCamera(video, facing, (error) => (stop(), complain(error)));
   element("camera").textContent = "Stop camera";
   element("flip").disabled = false;
   await follow(mirrored);
@@ -155,10 +159,15 @@ async function open(file) {
 
 /** One picture: no tracks, no smoothing. */
 async function look(image) {
-  const faces = await recogniser.look(source.grab(image));
+  await idle();
+  ready();
+  const frame = source.grab(image);
+  image.close();
+  looking = recogniser.look(frame);
+  const faces = await looking;
   timeline.clear();
   timeline.draw();
-  show(faces, image, false);
+  show(faces, false);
 }
 
 /** A camera's or video's frames, the newest each time, until another begins. */
@@ -179,7 +188,7 @@ async function follow(mirrored) {
     keepTime(shown, performance.now());
     timeline.add(begin / 1000, faces[0]?.probabilities ?? null);
     timeline.draw();
-    show(faces, video, mirrored);
+    show(faces, mirrored);
     if (times.length % 10 === 0 || times.length === KEPT) figures(shown);
   }
 }
@@ -192,10 +201,10 @@ function keepTime(list, value) {
 function figures(shown) {
   const lately = shown.filter((time) => time > shown.at(-1) - 3000);
   const fps = lately.length > 1 ? (1000 * (lately.length - 1)) / (lately.at(-1) - lately[0]) : null;
-  view.drawFigures(fps, ...[50, 90, 95].map((p) => percentile(times, p)));
+  view.drawFigures(fps, ...[50, 90, 95].map((p) => (times.length < (PERCENTILE_MINIMUM[p] ?? 1) ? null : percentile(times, p))));
 }
 
-function show(faces, picture, mirrored) {
+function show(faces, mirrored) {
   const labelOf = ({ probabilities }) => {
     const i = probabilities.indexOf(Math.max(...probabilities));
     return { text: `${bundle.spec.labels[i]} ${Math.round(100 * probabilities[i])} %`, colour: view.colour(i) };

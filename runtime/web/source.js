@@ -11,7 +11,8 @@ const CAMERA = {
   OverconstrainedError: "No camera of that kind is here: press Flip for the other one.",
 };
 
-export async function openCamera(video, facing) {
+/** @param {(error: Error) => void} lost told when the camera goes away by itself: unplugged, or taken by another program */
+export async function openCamera(video, facing, lost) {
   if (!navigator.mediaDevices) throw new Error("This browser gives no camera to this address: open it at https:// or on localhost.");
   try {
     const wanted = { facingMode: facing, width: { ideal: 640 }, height: { ideal: 480 } };
@@ -19,7 +20,9 @@ export async function openCamera(video, facing) {
     close(video);
     video.srcObject = stream;
     await video.play();
-    return { mirrored: stream.getVideoTracks()[0].getSettings().facingMode !== "environment" };
+    const [track] = stream.getVideoTracks();
+    track.onended = () => lost(new Error("The camera went away: connect it again, or close what took it, and press Start camera."));
+    return { mirrored: track.getSettings().facingMode !== "environment" };
   } catch (error) {
     throw new Error(CAMERA[error.name] ?? `The camera cannot be opened (${error.message}).`);
   }

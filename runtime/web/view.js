@@ -30,14 +30,14 @@ function drawFace(pen, { box: [x, y, w, h] }, mirror, { text, colour: stroke }) 
   pen.stroke();
   pen.font = `600 ${9 * unit}px system-ui, sans-serif`;
   const wide = pen.measureText(text).width + 8 * unit, tall = 14 * unit;
-  const top = Math.max(0, y - tall - 2 * unit);
+  const top = Math.max(0, y - tall - 2 * unit), from = Math.max(0, Math.min(left, pen.canvas.width - wide)); // words stay inside
   pen.fillStyle = "rgba(18, 22, 24, .78)";
   pen.beginPath();
-  pen.roundRect(left, top, wide, tall, 4 * unit);
+  pen.roundRect(from, top, wide, tall, 4 * unit);
   pen.fill();
   pen.fillStyle = "#ffffff";
   pen.textBaseline = "middle";
-  pen.fillText(text, left + 4 * unit, top + tall / 2);
+  pen.fillText(text, from + 4 * unit, top + tall / 2);
 }
 
 export function makeBars(labels) {
