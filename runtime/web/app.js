@@ -1,7 +1,7 @@
 // The page: opens the bundle, follows a camera, a video or a picture, and measures.
 
 import * as bundles from "./bundle.js";
-import { MOST_THREADS } from "./engine.js";
+import { deleteAll, MOST_THREADS } from "./engine.js";
 import { check } from "./golden.js";
 import { measure } from "./measure.js";
 import { examine, keep } from "./origin.js";
@@ -17,7 +17,7 @@ const timeline = new view.Timeline();
 const KEPT = 300; // frames that the figures are of
 
 let bundle, recogniser;
-let run = 0; // number of the loop that may go on; another number ends it
+let run = 0; // number of the source that may go on; another number ends it
 let facing = "user";
 let times = [];
 let looking = Promise.resolve(); // the frame that is being looked at
@@ -75,14 +75,20 @@ function choice() {
 async function choose() {
   letGo();
   say("Loading the model…");
-  const opened = await Recogniser.open(bundle, choice());
-  say("Checking…");
-  const { problems, worst } = await check(opened);
-  if (problems.length) {
-    opened.delete();
+  let opened, found;
+  try {
+    opened = await Recogniser.open(bundle, choice());
+    say("Checking…");
+    found = await check(opened);
+    if (found.problems.length) {
+      throw new Error(`This browser computes something else than was exported (${found.problems[0]}): use another, or a newer one.`);
+    }
+  } catch (error) {
+    letGo();
     say("Stopped");
-    throw new Error(`This browser computes something else than was exported: ${problems[0]}.`);
+    throw error;
   }
+  const { worst } = found;
   recogniser = opened;
   const { precision, threads, accelerator } = opened.choice;
   say(`${precision}, ${accelerator === "webgpu" ? "WebGPU" : `${threads} ${threads === 1 ? "thread" : "threads"}`}`);
@@ -94,7 +100,7 @@ async function choose() {
 
 /** Threads are few: what is not needed gives its own back first. */
 function letGo() {
-  recogniser?.delete();
+  deleteAll();
   recogniser = undefined;
   times = [];
 }
@@ -119,24 +125,38 @@ function listen() {
   for (const id of ["precision", "threads", "engine"]) element(id).onchange = tried(() => inTurn(async () => (await idle(), await choose(), kept())));
   element("measure").onclick = tried(() => inTurn(measured));
   document.querySelector("details").addEventListener("toggle", () => inTurn(offerWebGpu), { once: true });
-  const stage = element("stage");
-  const over = (event) => (event.preventDefault(), stage.classList.toggle("over", event.type === "dragover"));
-  stage.ondragover = stage.ondragleave = over;
-  stage.ondrop = tried((event) => (over(event), event.dataTransfer.files[0] && open(event.dataTransfer.files[0])));
+  const over = (event) => (event.preventDefault(), element("stage").classList.toggle("over", event.type === "dragover"));
+  document.ondragover = document.ondragleave = over; // anywhere: beside the stage a browser would leave the page for the file
+  document.ondrop = tried((event) => (over(event), event.dataTransfer.files[0] && open(event.dataTransfer.files[0])));
   document.querySelectorAll(":disabled").forEach((control) => (control.disabled = control.id === "flip"));
 }
 
-async function camera() {
+/** A camera, video or picture begins and what ran before ends. What is overtaken while it opens ends too, and says nothing. */
+async function begin(work) {
   ready();
   stop();
-  const { mirrored } = await source.openCamera(video, facing, (error) => (stop(), complain(error)));
-  element("camera").textContent = "Stop camera";
-  element("flip").disabled = false;
-  await follow(mirrored);
+  const mine = run;
+  const current = () => mine === run;
+  try {
+    await work(current);
+  } catch (error) {
+    if (current()) throw error;
+  }
 }
 
 function ready() {
   if (!recogniser) throw new Error("The model is not loaded yet: try again in a moment.");
+}
+
+function camera() {
+  return begin(async (current) => {
+    const lost = (error) => current() && (stop(), complain(error));
+    const mirrored = await source.openCamera(video, facing, current, lost);
+    if (!current()) return;
+    element("camera").textContent = "Stop camera";
+    element("flip").disabled = false;
+    await follow(current, mirrored);
+  });
 }
 
 function stop() {
@@ -146,48 +166,48 @@ function stop() {
   element("flip").disabled = true;
 }
 
-async function open(file) {
-  ready();
-  stop();
-  if (file.type.startsWith("video/")) {
-    await source.openVideo(video, file);
-    await follow(false);
-  } else {
-    await look(await source.openImage(file));
-  }
+function open(file) {
+  return begin(async (current) => {
+    if (file.type.startsWith("video/")) {
+      await source.openVideo(video, file);
+      await follow(current, false);
+    } else {
+      await look(current, await source.openImage(file));
+    }
+  });
 }
 
 /** One picture: no tracks, no smoothing. */
-async function look(image) {
+async function look(current, image) {
   await idle();
+  if (!current()) return image.close();
   ready();
-  const frame = source.grab(image);
+  const frame = source.grab(image, source.MOST_STILL);
   image.close();
   looking = recogniser.look(frame);
   const faces = await looking;
+  if (!current()) return;
   timeline.clear();
-  timeline.draw();
   show(faces, false);
 }
 
 /** A camera's or video's frames, the newest each time, until another begins. */
-async function follow(mirrored) {
-  const mine = ++run;
+async function follow(current, mirrored) {
+  await idle();
   recogniser?.reset();
   timeline.clear();
   times = [];
   const shown = [];
-  while (mine === run) {
+  while (current()) {
     await source.nextFrame(video);
-    if (mine !== run || !video.videoWidth || !recogniser) continue;
+    if (!current() || !video.videoWidth || !recogniser) continue;
     const begin = performance.now();
     looking = recogniser.follow(source.grab(video), begin / 1000);
     const faces = await looking;
-    if (mine !== run) return;
+    if (!current()) return;
     keepTime(times, performance.now() - begin);
     keepTime(shown, performance.now());
     timeline.add(begin / 1000, faces[0]?.probabilities ?? null);
-    timeline.draw();
     show(faces, mirrored);
     if (times.length % 10 === 0 || times.length === KEPT) figures(shown);
   }

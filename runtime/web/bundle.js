@@ -1,6 +1,6 @@
 // A bundle in the browser: every file that is used is hashed and compared with SHA256SUMS before it is used.
 
-const SCHEMA = 1, REMEDY = "copy or export the bundle again";
+const SCHEMA = 1, REMEDY = "reload the page; if that does not help, copy or export the bundle again";
 
 /** A sentence for the person: what is wrong and what to do. */
 export class Refused extends Error {}

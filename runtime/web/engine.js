@@ -12,10 +12,16 @@ const MODELS = 2; // open at a time: finder and network, or two that are timed i
 export const MOST_THREADS = THREADED ? Math.min(8, 1 + Math.floor((navigator.hardwareConcurrency || 1) / MODELS)) : 1;
 const FREED_MS = 100; // in which the threads of a deleted model come back, by messages
 
+const open = new Set();
 let starting;
 let freed = Promise.resolve();
 /** The runtime, once; its threaded build where the page may have threads. */
-export const start = () => (starting ??= loadLiteRt(WASM, { threads: THREADED }));
+const start = () => (starting ??= loadLiteRt(WASM, { threads: THREADED }));
+
+/** Delete every model that is open, those that an error left behind too. */
+export function deleteAll() {
+  open.forEach((model) => model.delete());
+}
 
 export async function version() {
   return (await (await fetch("litert/package.json")).json()).version;
@@ -28,20 +34,25 @@ export async function heapBytes() {
 
 export class Model {
   static async load(name, bytes, threads, accelerator = "wasm") {
-    await Promise.all([start(), freed]);
+    try {
+      await Promise.all([start(), freed]);
+    } catch (error) {
+      throw new Refused(`LiteRT cannot be started (${told(error)}); reload the page, or use a newer browser.`);
+    }
     try {
       const cpuOptions = { numThreads: Math.min(threads, MOST_THREADS) };
       return new Model(await loadAndCompile(bytes, { accelerator, cpuOptions }));
     } catch (error) {
-      throw new Refused(`${name} cannot be loaded (${String(error?.message ?? error).slice(0, 200)}); export the bundle again.`);
+      throw new Refused(`${name} cannot be loaded (${told(error)}); export the bundle again.`);
     }
   }
 
   constructor(compiled) {
     this.compiled = compiled;
+    open.add(this);
   }
 
-  /** Whether all of it really runs on the accelerator that was asked for. */
+  /** What it really runs on: the accelerator that was asked for, where that has all of it. */
   get accelerator() {
     return this.compiled.isFullyAccelerated ? this.compiled.options.accelerator : "wasm";
   }
@@ -58,10 +69,13 @@ export class Model {
   }
 
   delete() {
+    if (!open.delete(this)) return;
     this.compiled.delete();
     freed = new Promise((resolve) => setTimeout(resolve, FREED_MS));
   }
 }
+
+const told = (error) => String(error?.message ?? error).slice(0, 200);
 
 async function taken(output) {
   const found = { data: Float32Array.from(await output.data()), shape: Array.from(output.type.layout.dimensions) };

@@ -82,7 +82,7 @@ async function interleaved(bundle, choice, plan, say) {
 
 function ring({ input_size: size, channels }) {
   return Array.from({ length: RING }, () => {
-    const data = crypto.getRandomValues(new Uint8Array(size * size * channels));
+    const data = Uint8Array.from({ length: size * size * channels }, () => 256 * Math.random());
     return { data, shape: [1, size, size, channels] };
   });
 }
@@ -242,7 +242,7 @@ async function environment() {
     kernel: [told.platform ?? navigator.platform, told.platformVersion].filter(Boolean).join(" "),
     python: null,
     packages: { "@litertjs/core": await version() },
-    browser: { agent: navigator.userAgent, isolated: THREADED, webgpu: Boolean(navigator.gpu), clock_us: clock() },
+    browser: { agent: navigator.userAgent, threads: THREADED, webgpu: Boolean(navigator.gpu), clock_us: clock() },
     git: null,
   };
 }

@@ -1,4 +1,4 @@
-// Arrays of a NumPy .npz file: a zip of .npy files, deflated or stored. Little-endian uint8, float32 and int64 only.
+// Arrays of a NumPy .npz file: a zip of .npy files, deflated or stored. Little-endian uint8, float32, float64 and int64 only.
 
 const TYPES = { "|u1": Uint8Array, "<f4": Float32Array, "<i8": BigInt64Array, "<f8": Float64Array };
 

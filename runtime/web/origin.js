@@ -13,6 +13,7 @@ export async function examine() {
   }
   try {
     await navigator.serviceWorker.register("sw.js");
+    await isolate();
     return { kind: "trusted", sentence: "This address is trusted: the page works offline and can be installed." };
   } catch (error) {
     if (error.name !== "SecurityError") return { kind: "camera", sentence: `Camera only: no offline use here (${error.message}).` };
@@ -23,12 +24,27 @@ export async function examine() {
   }
 }
 
-/** Keep what this page needs for a visit without a network. Nothing of the camera is among it. */
+/** A host that does not send the headers that threads need: the service worker adds them, once the page comes through it. */
+async function isolate() {
+  const reloaded = performance.getEntriesByType("navigation")[0]?.type === "reload";
+  if (crossOriginIsolated || reloaded) return; // once: some browsers cannot
+  await navigator.serviceWorker.ready;
+  location.reload();
+  await new Promise(() => {});
+}
+
+/** Keep what this page needs for a visit without a network: all of it or nothing. Nothing of the camera is among it. */
 export async function keep(names) {
   await navigator.serviceWorker.ready;
-  const here = new URL(document.baseURI).origin;
+  const folder = new URL(".", document.baseURI).href;
   const used = performance.getEntriesByType("resource").map((entry) => entry.name);
-  const urls = new Set([location.pathname, ...names, ...used].map((name) => new URL(name, document.baseURI).href));
+  const all = [location.pathname, ...names, ...used].map((name) => new URL(name, document.baseURI).href);
+  const urls = new Set(all.filter((url) => url.startsWith(folder) && !/\/(task\.json|record|crops\.bin)/.test(url)));
   const cache = await caches.open(CACHE);
-  await cache.addAll([...urls].filter((url) => url.startsWith(here) && !/\/(task\.json|record|crops\.bin)/.test(url)));
+  const sums = async () => (await cache.match("bundle/SHA256SUMS"))?.text();
+  const before = await sums();
+  await cache.addAll([...urls]);
+  if (before === (await sums())) return;
+  const others = (await cache.keys()).map((request) => request.url).filter((url) => url.startsWith(folder) && !urls.has(url));
+  await Promise.all(others.map((url) => cache.delete(url))); // of another bundle
 }

@@ -1,6 +1,7 @@
 // Where pictures come from: the camera, a dropped video, a dropped image. Gives frames as bytes; keeps and sends none.
 
-const MOST = 640; // the longer side of a frame that is looked at, as a phone's camera gives many more pixels than a face needs
+const MOST = 640; // the longer side of a moving frame that is looked at: a phone's camera gives many more pixels than a face needs
+export const MOST_STILL = 4096; // of a picture: more, and some phones have no canvas for it
 
 /** A sentence for each way a camera fails. */
 const CAMERA = {
@@ -8,28 +9,30 @@ const CAMERA = {
     "The camera was refused. Allow it for this page (the icon beside the address, then Camera), and press Start camera again.",
   NotFoundError: "No camera was found: connect one, or open a picture or a video.",
   NotReadableError: "The camera is in use elsewhere: close the other program and press Start camera again.",
-  OverconstrainedError: "No camera of that kind is here: press Flip for the other one.",
 };
 
-/** @param {(error: Error) => void} lost told when the camera goes away by itself: unplugged, or taken by another program */
-export async function openCamera(video, facing, lost) {
+/**
+ * @param {() => boolean} current whether the camera is still wanted when the browser has asked for it
+ * @param {(error: Error) => void} lost told when the camera goes away by itself: unplugged, or taken by another program
+ * @returns {Promise<boolean>} whether it faces the person, who then expects a mirror
+ */
+export async function openCamera(video, facing, current, lost) {
   if (!navigator.mediaDevices) throw new Error("This browser gives no camera to this address: open it at https:// or on localhost.");
   try {
     const wanted = { facingMode: facing, width: { ideal: 640 }, height: { ideal: 480 } };
     const stream = await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false });
-    close(video);
+    const [track] = stream.getVideoTracks();
+    if (!current()) return track.stop();
     video.srcObject = stream;
     await video.play();
-    const [track] = stream.getVideoTracks();
     track.onended = () => lost(new Error("The camera went away: connect it again, or close what took it, and press Start camera."));
-    return { mirrored: track.getSettings().facingMode !== "environment" };
+    return track.getSettings().facingMode !== "environment";
   } catch (error) {
-    throw new Error(CAMERA[error.name] ?? `The camera cannot be opened (${error.message}).`);
+    throw new Error(CAMERA[error.name] ?? `The camera cannot be opened (${error.message}): reload the page, or open a picture or a video.`);
   }
 }
 
 export async function openVideo(video, file) {
-  close(video);
   video.src = URL.createObjectURL(file);
   video.loop = true;
   try {
@@ -58,12 +61,13 @@ export function close(video) {
 const canvas = new OffscreenCanvas(1, 1);
 const pen = canvas.getContext("2d", { willReadFrequently: true });
 
-/** @returns {{data: Uint8ClampedArray, width, height, channels: 4}} of an image or video as it is now, at most MOST wide */
-export function grab(source) {
+/** @returns {{data: Uint8ClampedArray, width, height, channels: 4}} of an image or video as it is now; most: of its longer side */
+export function grab(source, most = MOST) {
   const [wide, tall] = [source.videoWidth ?? source.width, source.videoHeight ?? source.height];
-  const scale = Math.min(1, MOST / Math.max(wide, tall));
+  const scale = Math.min(1, most / Math.max(wide, tall));
   const [width, height] = [wide, tall].map((side) => Math.max(1, Math.round(side * scale)));
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  Object.assign(pen, { globalCompositeOperation: "copy", imageSmoothingQuality: "high" }); // nothing of the last frame shines through
   pen.drawImage(source, 0, 0, width, height);
   return { data: pen.getImageData(0, 0, width, height).data, width, height, channels: 4 };
 }

@@ -1,4 +1,4 @@
-// Service worker: the network first, what was kept where there is none. It stores the page's own files and nothing else.
+// Service worker: the network first, what the page kept where there is none. It stores nothing itself.
 // It also adds the two headers that threads need, for hosts that cannot send them.
 
 const CACHE = "edgefer-page";
@@ -15,22 +15,13 @@ self.addEventListener("fetch", (event) => {
 
 async function answered(request) {
   try {
-    const answer = await fetch(request);
-    if (!answer.ok) return answer;
-    const cache = await caches.open(CACHE);
-    if (await cache.match(request, { ignoreSearch: true })) await cache.put(plain(request), answer.clone());
-    return isolated(answer);
+    const answer = await fetch(request, { cache: "no-cache" }); // asks again, so that no two versions mix
+    return answer.ok ? isolated(answer) : answer;
   } catch (error) {
-    const kept = await caches.match(request, { ignoreSearch: true });
+    const kept = await (await caches.open(CACHE)).match(request, { ignoreSearch: true });
     if (!kept) throw error;
     return isolated(kept);
   }
-}
-
-/** The request's address without what follows the question mark. */
-function plain(request) {
-  const url = new URL(request.url);
-  return url.origin + url.pathname;
 }
 
 function isolated(answer) {

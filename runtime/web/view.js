@@ -1,7 +1,7 @@
 // Draws: the picture with its faces, bars, timeline and figures. Knows nothing of models.
 
 const COLOURS = ["#8d9aa3", "#d9a93c", "#dd8350", "#5a8ccb", "#c85a5a", "#6aa06a", "#9377c4", "#3d9a9a"];
-const SPAN = 20; // seconds of the timeline
+const SPAN = 20, STEP = 0.09; // seconds of the timeline, and between its points
 const element = (id) => document.getElementById(id);
 
 /** Colour of label i. */
@@ -13,6 +13,7 @@ export function drawPicture(source, width, height, faces, mirrored, labelOf) {
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const pen = canvas.getContext("2d");
   pen.save();
+  pen.globalCompositeOperation = "copy";
   if (mirrored) pen.setTransform(-1, 0, 0, 1, width, 0);
   pen.drawImage(source, 0, 0, width, height);
   pen.restore();
@@ -22,22 +23,23 @@ export function drawPicture(source, width, height, faces, mirrored, labelOf) {
 
 function drawFace(pen, { box: [x, y, w, h] }, mirror, { text, colour: stroke }) {
   const left = mirror ? mirror - x - w : x;
-  const unit = Math.max(1, pen.canvas.width / 320);
-  pen.lineWidth = 1.5 * unit;
+  const { width, height, clientWidth, clientHeight } = pen.canvas;
+  const unit = Math.max(width / clientWidth, height / clientHeight); // of what is shown, so that words can be read on a phone
+  pen.lineWidth = 2 * unit;
   pen.strokeStyle = stroke;
   pen.beginPath();
   pen.roundRect(left, y, w, h, 5 * unit);
   pen.stroke();
-  pen.font = `600 ${9 * unit}px system-ui, sans-serif`;
-  const wide = pen.measureText(text).width + 8 * unit, tall = 14 * unit;
-  const top = Math.max(0, y - tall - 2 * unit), from = Math.max(0, Math.min(left, pen.canvas.width - wide)); // words stay inside
+  pen.font = `600 ${13 * unit}px system-ui, sans-serif`;
+  const wide = pen.measureText(text).width + 10 * unit, tall = 20 * unit;
+  const top = Math.max(0, y - tall - 2 * unit), from = Math.max(0, Math.min(left, width - wide)); // words stay inside
   pen.fillStyle = "rgba(18, 22, 24, .78)";
   pen.beginPath();
   pen.roundRect(from, top, wide, tall, 4 * unit);
   pen.fill();
   pen.fillStyle = "#ffffff";
   pen.textBaseline = "middle";
-  pen.fillText(text, from + 4 * unit, top + tall / 2);
+  pen.fillText(text, from + 5 * unit, top + tall / 2);
 }
 
 export function makeBars(labels) {
@@ -76,15 +78,18 @@ export class Timeline {
 
   clear() {
     this.#points = [];
+    this.#draw();
   }
 
-  /** Probabilities (or null) at a time in seconds. */
+  /** Probabilities (or null) at a time in seconds; those that come too fast to be seen are left out. */
   add(time, probabilities) {
+    if (time - this.#points.at(-1)?.[0] < STEP) return;
     this.#points.push([time, probabilities && Array.from(probabilities)]);
     while (this.#points[0][0] < time - SPAN) this.#points.shift();
+    this.#draw();
   }
 
-  draw() {
+  #draw() {
     const canvas = element("timeline"), scale = devicePixelRatio || 1;
     const width = Math.round(canvas.clientWidth * scale), height = Math.round(canvas.clientHeight * scale);
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });

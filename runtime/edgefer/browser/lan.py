@@ -42,6 +42,8 @@ def state_folder() -> Path:
 def certificate(host: str, folder: Path | None = None) -> tuple[Path, Path]:
     """A self-signed certificate for an address and its key, made where there is none that is good for another day.
 
+    It signs no other certificate, so that a phone that is told to trust it trusts this address and nothing else.
+
     Raises:
         EnvironmentInvalid: the program openssl is missing or fails.
     """
@@ -63,6 +65,7 @@ def certificate(host: str, folder: Path | None = None) -> tuple[Path, Path]:
         good = _done(
             openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-sha256",
             "-days", str(DAYS), "-subj", "/CN=edgefer", "-addext", f"subjectAltName={kind}:{host}",
+            "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth",
             "-keyout", str(new[key]), "-out", str(new[place]),
         )  # fmt: skip
     finally:

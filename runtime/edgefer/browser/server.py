@@ -13,7 +13,7 @@ import threading
 import traceback
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from edgefer.browser import site
 from edgefer.serving import LOOPBACK, Serving
@@ -111,6 +111,7 @@ def importmap_hash(page: str) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    server_version, sys_version = "edgefer", ""
     timeout = 30
 
     def __init__(self, owner: Server, request, *args):
@@ -132,13 +133,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def do_POST(self) -> None:
-        desk, url = self._owner.desk, urlsplit(self.path)
+        desk = self._owner.desk
         length = self.headers.get("Content-Length", "")
         if not self._called_rightly():
             return
-        if url.path != "/record" or not self._knows_token():
+        if self.path.partition("?")[0] != "/record" or not self._knows_token():
             self._refuse(403, "nobody waits for this here")
-        elif not (length.isdigit() and int(length) <= MOST_POSTED):
+        elif not (length.isdecimal() and int(length) <= MOST_POSTED):
             self._refuse(413, f"a record has at most {MOST_POSTED} bytes")
         else:
             desk.handed_in.put(self.rfile.read(int(length)))
@@ -146,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _knows_token(self) -> bool:
         desk = self._owner.desk
-        token = parse_qs(urlsplit(self.path).query).get("token", [""])[0]
+        token = parse_qs(self.path.partition("?")[2]).get("token", [""])[0]
         return desk is not None and hmac.compare_digest(token.encode(), desk.token.encode())
 
     def log_message(self, *_args) -> None:
@@ -162,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: bool) -> None:
         if not self._called_rightly():
             return
-        address = urlsplit(self.path).path.lstrip("/") or site.INDEX
+        address = self.path.partition("?")[0].lstrip("/") or site.INDEX
         if self._owner.desk and address in self._owner.desk.files and self._knows_token():
             self._send(200, "application/octet-stream", self._owner.desk.files[address], body)
         elif address in self._owner.files:

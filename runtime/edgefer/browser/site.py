@@ -41,6 +41,8 @@ LITERT_FILES = {
     for suffix in ("js", "wasm")
 }
 """Address → file under node_modules. Of the builds a browser loads one: with threads, without, or without relaxed SIMD."""
+EXPORTED = (INDEX, "sw.js", "litert/core/index.js", f"bundle/{SUMS}")
+"""What an export has, by which a folder is known as one."""
 COMPRESSED = (*TYPES, ".tflite")
 """What is worth compressing on its way."""
 LEAST_COMPRESSED = 512
@@ -110,7 +112,7 @@ def export(bundle: Bundle, litert: Path, out: Path) -> list[Path]:
         InputRejected: the bundle has nothing that the page could run.
     """
     found = files(bundle, litert)
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "bundle" / SUMS).is_file())):
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not all((out / name).is_file() for name in EXPORTED))):
         raise UsageError(f"{out} holds something else than an exported page; name another folder with --out")
     with new_folder(out) as folder:
         for address, path in found.items():
