@@ -117,7 +117,7 @@ def test_a_video_is_followed(browser, page_server):
 
 def test_the_page_fits_a_small_phone_and_can_be_read(browser, page_server):
     for scheme in ("light", "dark"):
-        small = {"viewport": {"width": 340, "height": 640}, "color_scheme": scheme}
+        small = {"viewport": {"width": 320, "height": 568}, "color_scheme": scheme}
         with opened(browser, page_server.address, **small) as page:
             page.click("summary")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -136,6 +136,8 @@ def test_the_page_fits_a_small_phone_and_can_be_read(browser, page_server):
                 "#camera": "#camera",
             }.items():
                 assert contrast(page, selector, ground) >= 4.5, (scheme, selector)
+            page.set_viewport_size({"width": 568, "height": 320})  # turned: the picture is seen whole
+            assert page.eval_on_selector("#stage", "(stage) => stage.clientHeight < innerHeight")
 
 
 def contrast(page, text: str, ground: str) -> float:

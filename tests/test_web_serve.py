@@ -113,7 +113,7 @@ def test_files_are_compressed_where_that_is_accepted_and_not_sent_twice(served):
 
 
 @pytest.mark.parametrize(
-    "path", ["/../pyproject.toml", "/package.json", "/bundle/../../x", "//etc/passwd", "/record", "/task.json"]
+    "path", ["/../pyproject.toml", "/package.json", "/bundle/../../x", "//etc/passwd", "//[", "/record", "/task.json"]
 )
 def test_nothing_else_is_served(served, path):
     assert asked(served(own_files()).port, path)[0].status == 404
@@ -166,6 +166,8 @@ def test_a_certificate_of_our_own_serves_https_and_is_kept(served, tmp_path):
     connection.close()
     before = certificate.read_bytes()
     assert lan.certificate("127.0.0.1", tmp_path / "state")[0].read_bytes() == before
+    says = subprocess.run(["openssl", "x509", "-noout", "-text", "-in", certificate], capture_output=True, text=True)
+    assert "CA:FALSE" in says.stdout  # who has its key can speak for this address only
     with pytest.raises(UsageError, match="no certificate with its key"):
         lan.context(certificate, certificate)
 
@@ -257,6 +259,7 @@ def test_an_export_is_whole_and_replaces_an_earlier_one_only(web_bundle, fake_li
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("x")
+    shutil.copytree(out / "bundle", other / "bundle")  # a bundle alone is no exported page
     assert main([*command[:-1], str(other)]) == 2 and (other / "thesis.tex").exists()
     assert "holds something else than an exported page" in capsys.readouterr().err
 
