@@ -190,7 +190,7 @@ def test_it_works_without_the_server(browser, page_files):
         page.wait_for_function(f"() => document.getElementById('now').textContent === '{CAMERA_LABEL}'")
 
 
-def test_a_static_host_without_headers_gets_threads_and_a_copy_from_the_service_worker(browser, web_bundle, litert_web, tmp_path):
+def test_a_static_host_without_headers_gets_threads_from_the_service_worker(browser, web_bundle, litert_web, tmp_path):
     import functools
     import threading
     from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer

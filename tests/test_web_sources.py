@@ -95,7 +95,8 @@ def test_a_large_picture_is_read_at_its_own_size(browser, page_server, web_bundl
 
 
 def test_a_file_that_is_dropped_beside_the_picture_does_not_end_the_page(browser, page_server):
-    drop = """(name) => { const event = new DragEvent(name, {bubbles: true, cancelable: true, dataTransfer: new DataTransfer()});
+    drop = """(name) => {
+        const event = new DragEvent(name, {bubbles: true, cancelable: true, dataTransfer: new DataTransfer()});
         document.querySelector("footer").dispatchEvent(event);
         return event.defaultPrevented; }"""
     with opened(browser, page_server.address) as page:
