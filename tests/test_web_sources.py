@@ -9,17 +9,18 @@ from edgefer import detectors
 from edgefer.browser import server
 from edgefer.classifier import Classifier
 
-SLOW_CAMERA = """
+SLOW_CAMERA = """() => {
 window.lent = [];
+window.asked = [];
 const lend = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 navigator.mediaDevices.getUserMedia = async (asked) => {
-    await new Promise((resolve) => (window.allow = resolve));
+    await new Promise((allow) => window.asked.push(allow));
     const stream = await lend(asked);
     window.lent.push(stream);
     return stream;
-};
-"""
-"""A person who takes their time to allow it: ``window.allow()``."""
+}; }"""
+"""A person who takes their time to allow it."""
+ALLOW = "() => window.asked.forEach((allow) => allow())"
 LIVE = "() => window.lent.filter((stream) => stream.getTracks().some((track) => track.readyState === 'live')).length"
 SAID = "() => document.getElementById('now').textContent !== '–'"
 PIXEL = """([x, y]) => {
@@ -44,10 +45,8 @@ def test_a_camera_that_is_asked_for_twice_is_opened_once(browser, page_server):
     with opened(browser, page_server.address) as page:
         page.evaluate(SLOW_CAMERA)
         page.tap("#camera")
-        first = page.evaluate_handle("window.allow")
         page.tap("#camera")
-        first.evaluate("(allow) => allow()")
-        page.evaluate("window.allow()")
+        page.evaluate(ALLOW)
         page.wait_for_function("() => document.getElementById('fps').textContent !== '–'")
         assert page.inner_text("#problem") == "" and page.inner_text("#camera") == "Stop camera"
         assert page.evaluate("window.lent.length") == 2 and page.evaluate(LIVE) == 1
@@ -61,7 +60,7 @@ def test_a_picture_that_is_opened_while_the_camera_is_asked_for_stays(browser, p
         page.tap("#camera")
         page.set_input_files("#file", stored(tmp_path, "face.png", face))
         page.wait_for_function(SAID)
-        page.evaluate("window.allow()")
+        page.evaluate(ALLOW)
         page.wait_for_function("() => window.lent.length === 1")
         page.wait_for_timeout(200)
         assert page.evaluate(LIVE) == 0 and page.inner_text("#camera") == "Start camera"
@@ -108,6 +107,7 @@ def test_a_model_that_is_refused_leaves_the_others_as_they_were(browser, web_bun
     bad.write_bytes(b"damaged")
     running = server.Server({**page_files, "bundle/fp32.tflite": bad})
     with opened(browser, running.address) as page:
+        page.click("summary")
         for _ in range(3):
             page.select_option("#precision", "fp32")
             page.wait_for_function("() => document.getElementById('problem').textContent.includes('does not match')")
@@ -125,6 +125,7 @@ def test_of_another_bundle_nothing_is_kept(browser, page_files, web_bundle, tmp_
     sums.write_bytes((web_bundle.folder / "SHA256SUMS").read_bytes())
     running = server.Server({**page_files, "bundle/SHA256SUMS": sums})
     with opened(browser, running.address) as page:
+        page.click("summary")
         page.select_option("#precision", "fp32")
         page.wait_for_function("() => document.getElementById('state').textContent.startsWith('fp32')")
         page.wait_for_function(f"async () => (await ({KEPT})()).includes('/bundle/fp32.tflite')")

@@ -250,6 +250,9 @@ async function measured() {
     URL.revokeObjectURL(link.href);
     link.href = URL.createObjectURL(new Blob([JSON.stringify(record)], { type: "application/json" }));
     link.hidden = false;
+  } catch (error) {
+    element("measured").textContent = "";
+    throw error;
   } finally {
     element("measure").disabled = false;
     await choose();
