@@ -135,6 +135,9 @@ function listen() {
 async function begin(work) {
   ready();
   stop();
+  times = [];
+  timeline.clear();
+  view.drawFigures(null, null, null, null);
   const mine = run;
   const current = () => mine === run;
   try {
@@ -186,30 +189,26 @@ async function look(current, image) {
   image.close();
   looking = recogniser.look(frame);
   const faces = await looking;
-  if (!current()) return;
-  timeline.clear();
-  show(faces, false);
+  if (current()) show(faces, false);
 }
 
 /** A camera's or video's frames, the newest each time, until another begins. */
 async function follow(current, mirrored) {
   await idle();
   recogniser?.reset();
-  timeline.clear();
-  times = [];
   const shown = [];
-  while (current()) {
+  for (let frames = 1; current(); ) {
     await source.nextFrame(video);
     if (!current() || !video.videoWidth || !recogniser) continue;
-    const begin = performance.now();
-    looking = recogniser.follow(source.grab(video), begin / 1000);
+    const started = performance.now();
+    looking = recogniser.follow(source.grab(video), started / 1000);
     const faces = await looking;
     if (!current()) return;
-    keepTime(times, performance.now() - begin);
+    keepTime(times, performance.now() - started);
     keepTime(shown, performance.now());
-    timeline.add(begin / 1000, faces[0]?.probabilities ?? null);
+    timeline.add(started / 1000, faces[0]?.probabilities ?? null);
     show(faces, mirrored);
-    if (times.length % 10 === 0 || times.length === KEPT) figures(shown);
+    if (frames++ % 10 === 0) figures(shown);
   }
 }
 
