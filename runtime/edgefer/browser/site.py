@@ -112,7 +112,9 @@ def export(bundle: Bundle, litert: Path, out: Path) -> list[Path]:
         InputRejected: the bundle has nothing that the page could run.
     """
     found = files(bundle, litert)
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not all((out / name).is_file() for name in EXPORTED))):
+    if out.exists() and (
+        not out.is_dir() or (any(out.iterdir()) and not all((out / name).is_file() for name in EXPORTED))
+    ):
         raise UsageError(f"{out} holds something else than an exported page; name another folder with --out")
     with new_folder(out) as folder:
         for address, path in found.items():
