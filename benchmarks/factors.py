@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import contenders, stats
+from benchmarks.growth import exported_job
+from benchmarks.peer_networks import settle_normalisation
 from edgefer.files import new_folder
 from edgefer.spec import ModelSpec
 
@@ -31,7 +33,6 @@ def study(session, pruned: Path | None = None) -> dict:
 
     Raises:
         InputRejected: the pruned checkpoint is damaged.
-        EnvironmentInvalid: torch is not there.
     """
     found = jobs(session, pruned)
     run = session.interleaved("factors", {name: job for name, (_, job) in found.items()}, session.effort.plan)
@@ -46,21 +47,17 @@ def jobs(session, pruned: Path | None) -> dict[str, tuple[str, dict]]:
     from train.models import SYSTEMS
 
     target, spec = session.target, session.bundle.spec
-    side, threads = SYSTEMS[spec.system].INPUT_SIZE, {"threads": target.threads}
-    own = {
-        precision: contenders.artifact_job(session.bundle, target.engine, precision, target.threads)
-        for precision in dict.fromkeys(("fp32", target.precision))
-    }
+    side = SYSTEMS[spec.system].INPUT_SIZE
+    eager = {"kind": "eager", "system": spec.system, "threads": target.threads}
+    paper = _exported(session, paper_checkpoint(spec, FOLDER), "fp32", side)
+    fp32 = contenders.artifact_job(session.bundle, target.engine, "fp32", target.threads)
     found = {
-        PAPER: (f"{spec.system}, {side}², eager PyTorch, fp32", {"kind": "eager", "system": spec.system, **threads}),
-        ENGINE: (
-            f"the same in {target.engine}",
-            _exported(session, paper_checkpoint(spec, FOLDER), "fp32", side),
-        ),
-        INPUT: (f"the bundle's network, {spec.input_size}² × {spec.channels}", own["fp32"]),
+        PAPER: (f"{spec.system}, {side}², eager PyTorch, fp32", eager),
+        ENGINE: (f"the same in {target.engine}", paper),
+        INPUT: (f"the bundle's network, {spec.input_size}² × {spec.channels}", fp32),
     }
     if target.precision == "int8":
-        found[INT8] = ("in int8", own["int8"])
+        found[INT8] = ("in int8", session.job)
     if pruned:
         small = ModelSpec.load(pruned / "model.json")
         job = _exported(session, pruned, target.precision, small.input_size)
@@ -95,7 +92,6 @@ def paper_checkpoint(spec: ModelSpec, root: Path) -> Path:
     """
     import torch
 
-    from benchmarks.peer_networks import settle_normalisation
     from train import checkpoint, models
 
     cls = models.SYSTEMS[spec.system]
@@ -112,16 +108,5 @@ def paper_checkpoint(spec: ModelSpec, root: Path) -> Path:
 
 
 def _exported(session, checkpoint: Path, precision: str, size: int) -> dict:
-    from export.study import artifact
-
-    target = session.target
-    session.say(f"factors: exporting {target.engine} {precision}, {size}²")
-    model = artifact(checkpoint, target.engine, precision, size, 1, FOLDER)
-    shape = list(replace(ModelSpec.load(checkpoint / "model.json"), input_size=size).crop_shape)
-    return {
-        "kind": "artifact",
-        "engine": target.engine,
-        "model": str(model),
-        "threads": target.threads,
-        "shape": shape,
-    }
+    told = exported_job(session, "factors", checkpoint, precision, size, folder=FOLDER)
+    return {"kind": "artifact", "engine": session.target.engine, **told}

@@ -103,8 +103,8 @@ def axes(session, checkpoint: Path) -> dict[str, tuple[str, dict[int, dict]]]:
         {"kind": "artifact", "engine": target.engine},
         {"kind": KINDS[target.engine], "dtype": "uint8", "spin": False},
     )
-    jobs = {s: one | _job(session, checkpoint, target.precision, s, 1) for s in sizes}
-    batches = {n: many | _job(session, checkpoint, "fp32", spec.input_size, n) for n in counts}
+    jobs = {s: one | exported_job(session, "growth", checkpoint, target.precision, s) for s in sizes}
+    batches = {n: many | exported_job(session, "growth", checkpoint, "fp32", spec.input_size, n) for n in counts}
     return {
         "input_size": (told, jobs),
         **found,
@@ -235,12 +235,18 @@ def _unit(name: str) -> str:
     return name.partition("_")[2].replace("_", " ")
 
 
-def _job(session, checkpoint: Path, precision: str, size: int, batch: int) -> dict:
-    """What a worker is told of one exported point, whatever its kind."""
+def exported_job(
+    session, study: str, checkpoint: Path, precision: str, size: int, batch: int = 1, folder: Path | None = None
+) -> dict:
+    """What a worker is told of one exported point of a study, whatever its kind.
+
+    ``folder`` keeps the files; None: growth's own.
+    """
     from export.study import artifact
 
-    target, spec = session.target, session.bundle.spec
-    session.say(f"growth: exporting {target.engine} {precision}, {size}², batch {batch}")
-    model = artifact(Path(checkpoint), target.engine, precision, size, batch, ROOT / "build" / "growth")
-    shape = [batch, size, size, spec.channels]
-    return {"model": str(model), "threads": target.threads, "shape": shape}
+    target = session.target
+    session.say(f"{study}: exporting {target.engine} {precision}, {size}², batch {batch}")
+    root = folder or ROOT / "build" / "growth"
+    model = artifact(Path(checkpoint), target.engine, precision, size, batch, root)
+    channels = ModelSpec.load(Path(checkpoint) / "model.json").channels
+    return {"model": str(model), "threads": target.threads, "shape": [batch, size, size, channels]}

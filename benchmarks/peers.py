@@ -88,7 +88,7 @@ def study(session) -> dict:
     return {"peers": rows, "peak": found, "peers_interleaved": run.to_json()}
 
 
-def check_packages() -> None:
+def check_packages(study: str = "peers") -> None:
     """Refuse before anything is measured what could not be built after it.
 
     Raises:
@@ -96,7 +96,7 @@ def check_packages() -> None:
     """
     missing = [name for name in ("torch", "torchvision", "onnx", "onnxscript") if not importlib.util.find_spec(name)]
     if missing:
-        raise EnvironmentInvalid(f"peers need {' and '.join(missing)}; run: pip install 'edgefer[workshop]'")
+        raise EnvironmentInvalid(f"{study} need {' and '.join(missing)}; run: pip install 'edgefer[workshop]'")
 
 
 def row(facts: dict, role: str, blocks: dict[str, np.ndarray], threads: int, found: dict) -> dict:

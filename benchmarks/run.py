@@ -151,8 +151,8 @@ def studies(args: argparse.Namespace) -> dict[str, Callable[[Session], dict]]:
         EnvironmentInvalid: a package is missing that one of them cannot do without.
         UsageError, InputRejected: a pruned checkpoint that no study asks for, or that is none.
     """
-    if args.peers:
-        peers.check_packages()
+    for study in [name for name in ("peers", "factors") if getattr(args, name)]:
+        peers.check_packages(study)
     if args.pruned and not args.factors:
         raise UsageError("--pruned is the last step of --factors; give both")
     if args.pruned:
