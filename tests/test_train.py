@@ -1,5 +1,6 @@
 """Training: learns, resumes after a kill as if nothing had happened, and never mixes runs."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from train import checkpoint, recipe
 from train.augment import Augmentation
 from train.data import FaceSet
 from train.faces import Faces, TrainingFaces, gathered
+from train.learner import Learner
 from train.resume import SafetensorsCheckpointIO
 
 SMALL = ["--set", "epochs=3", "--set", "input_size=32", "--set", "batch_size=16"]
@@ -181,6 +183,21 @@ def test_targets_choose_the_rows():
     single = recipe.Recipe("efficientface", targets="majority")
     assert len(TrainingFaces(face_set(), single)) == 9  # all but the row without a majority
     assert TrainingFaces(face_set(), single)[0][1].tolist() == [1, 0, 0, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("name", recipe.names())
+@pytest.mark.filterwarnings("ignore:You are trying to .self.log")
+def test_every_shipped_recipes_network_learns(name):
+    plain = {"compiled": False, "ldg_share": 0.0, "views": 0, "au_factor": 0.0}
+    chosen = dataclasses.replace(recipe.load(name), **plain)
+    learner = Learner(chosen, 8, seed=0)
+    learner.generator = torch.Generator().manual_seed(0)
+    images = torch.full((2, chosen.channels, 48, 48), 100, dtype=torch.uint8)
+    loss = learner.training_step((images, torch.eye(8)[:2], torch.zeros(2, 1), torch.arange(2)), 0)
+    loss.backward()
+    gradients = [p.grad for p in learner.network.parameters() if p.grad is not None]
+    assert all(g.isfinite().all() for g in gradients)
+    assert any(g.any() for g in gradients)
 
 
 def test_rgb_recipes_repeat_gray_faces():

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from edgefer.errors import InputRejected
 from edgefer.spec import ModelSpec
@@ -28,7 +29,8 @@ class LabelDistributionGenerator(nn.Module):
     def __init__(self, networks: Sequence[tuple[nn.Module, ModelSpec]], precision: torch.dtype | None = None):
         super().__init__()
         self.networks = nn.ModuleList(
-            network.eval().requires_grad_(False).to(memory_format=torch.channels_last) for network, _ in networks
+            convert_conv2d_weight_memory_format(network.eval().requires_grad_(False), torch.channels_last)
+            for network, _ in networks
         )
         self.sizes = [spec.input_size for _, spec in networks]
         self.precision = precision

@@ -4,6 +4,7 @@ import lightning as L
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils import convert_conv2d_weight_memory_format
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -49,7 +50,7 @@ class Learner(L.LightningModule):
         self.recipe, self.seed, self.graph, self.judged = recipe, seed, graph, judged
         self._ldg = [ldg]  # in a list, so that its weights are neither trained, averaged nor saved with the run
         network = models.build(recipe.system, num_classes, recipe.channels, recipe.options)
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = convert_conv2d_weight_memory_format(network, torch.channels_last)
         if recipe.compiled:
             self.network.compile(dynamic=False)
         accuracies = {
