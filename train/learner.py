@@ -51,8 +51,9 @@ class Learner(L.LightningModule):
         self._ldg = [ldg]  # in a list, so that its weights are neither trained, averaged nor saved with the run
         network = models.build(recipe.system, num_classes, recipe.channels, recipe.options)
         self.network = convert_conv2d_weight_memory_format(network, torch.channels_last)
+        self._branches = getattr(self.network, "branch_logits", None) or (lambda x: [self.network(x)])
         if recipe.compiled:
-            self.network.compile(dynamic=False)
+            self._branches = torch.compile(self._branches, dynamic=False)
         accuracies = {
             f"{average}_accuracy": MulticlassAccuracy(num_classes, average=average) for average in ("micro", "macro")
         }
@@ -108,7 +109,7 @@ class Learner(L.LightningModule):
         if said is None and self.ldg is not None:
             judged = share[:, 0] > 0
             target[judged] = share[judged] * self.ldg(x[judged]) + (1 - share[judged]) * target[judged]
-        branches = self.network.branch_logits(x) if hasattr(self.network, "branch_logits") else [self.network(x)]
+        branches = self._branches(x)
         # −Σ d log softmax(logits), mean over the batch (paper 001, Equation 4); summed over branches (paper 000, Section 3).
         loss = sum(F.cross_entropy(logits, target, self.class_weights) for logits in branches)
         if self.graph is not None:
@@ -127,8 +128,7 @@ class Learner(L.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _index: int, dataloader_idx: int = 0) -> None:
         crops, labels = batch
-        # forward itself, past torch.compile: the odd sizes of the last batches would each be compiled anew.
-        logits = self.network.forward(normalised(crops.float()).contiguous(memory_format=torch.channels_last))
+        logits = self.network(normalised(crops.float()).contiguous(memory_format=torch.channels_last))
         self.metrics[dataloader_idx].update(logits, labels)
 
     def on_validation_epoch_end(self) -> None:
