@@ -1,5 +1,6 @@
 """Post-training quantisation to int8: NNCF for OpenVINO and ONNX, AI Edge Quantizer for LiteRT, from the same crops."""
 
+import re
 from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -108,7 +109,8 @@ def litert_quantize(
     ``floats`` names more operators that stay float, as ``TFLOperationName`` calls them; beyond what ``reach`` % of the crops
     reach, activations are clipped.
 
-    An int8 softmax output would tie the top two classes of about one face in 250, and LiteRT in a browser refuses one.
+    An int8 softmax output would tie the top two classes of about one face in 250, and LiteRT in a browser refuses one. Divisions,
+    with what makes their divisor, stay float as well: LiteRT refuses to run where an int8 divisor is rounded to zero.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -119,6 +121,36 @@ def litert_quantize(
     typical = _typical_ranges(ranges, reach)
     _share_ranges(typical, litert_moves(source, MOVES.difference(floats)))
     quantizer.quantize(typical).export_model(str(destination), overwrite=True)
+
+
+def litert_divisions(source: Path) -> set[str]:
+    """Names of what a .tflite file's divisions give, and of what leads from a dividend to its divisor, as in x / ‖x‖."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    model = Interpreter(str(source))
+    names = {tensor["index"]: tensor["name"] for tensor in model.get_tensor_details()}
+    operations = model._get_ops_details()  # the package has no public way to list them
+    makers = {output: operation for operation in operations for output in operation["outputs"]}
+    pictures = {tensor["index"] for tensor in model.get_input_details()}
+    found: set[int] = set()
+    for operation in operations:
+        if operation["op_name"] == "DIV":
+            dividend, divisor = operation["inputs"]
+            found |= {*operation["outputs"], *_between(dividend, divisor, makers, pictures)}
+    return {names[tensor] for tensor in found}
+
+
+def _between(start: int, end: int, makers: dict[int, dict], pictures: Set[int]) -> set[int]:
+    """Tensors by which one leads to another, the last included; none where the last needs a picture by another way."""
+    met, waiting = set(), [end]
+    while waiting:
+        tensor = waiting.pop()
+        if tensor in pictures:
+            return set()
+        if tensor != start and tensor in makers and tensor not in met:
+            met.add(tensor)
+            waiting += makers[tensor]["inputs"].tolist()
+    return met
 
 
 MOVES = {"CONCATENATION", "SLICE", "STRIDED_SLICE", "RESHAPE", "TRANSPOSE", "SPLIT"}
@@ -159,6 +191,9 @@ def _litert_quantizer(source: Path, floats: Sequence[str]):
     made.load_quantization_recipe(recipe.static_wi8_ai8())
     for operation in (TFLOperationName.OUTPUT, TFLOperationName.SOFTMAX, *(TFLOperationName[name] for name in floats)):
         made.update_quantization_recipe(".*", operation, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    for name in sorted(litert_divisions(source)):
+        scope = f"(^|;){re.escape(name)}(;|$)"
+        made.update_quantization_recipe(scope, TFLOperationName.ALL_SUPPORTED, algorithm_key=AlgorithmName.NO_QUANTIZE)
     return made
 
 

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from compress import calibration, plan
-from compress.quantize import remedies
+from compress.convert import write_litert
+from compress.quantize import litert_quantize, remedies
 from compress.toollog import tool_output
-from edgefer import parity
+from edgefer import engines, parity
 
 
 def test_overflow_fix_unless_the_target_declares_vnni():
@@ -108,3 +110,20 @@ def test_what_tools_print_goes_to_a_log(tmp_path, capfd):
     with pytest.raises(RuntimeError), tool_output(tmp_path / "log"):
         raise RuntimeError("tool broke")
     assert "what the tools printed is in" in capfd.readouterr().err
+
+
+class Normalised(torch.nn.Module):
+    """Features, of length 1, of a crop's channels; all zero where the crop is black."""
+
+    def forward(self, crop: torch.Tensor) -> torch.Tensor:
+        features = torch.relu(crop.float().mean((1, 2)) - 20)
+        return torch.softmax(9 * torch.nn.functional.normalize(features, dim=1), 1)
+
+
+def test_litert_divides_in_float_where_a_divisor_may_round_to_zero(tmp_path):
+    crops = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3), np.uint8)
+    write_litert(Normalised().eval(), (1, *crops[0].shape), tmp_path / "fp32.tflite")
+    litert_quantize(tmp_path / "fp32.tflite", crops, tmp_path / "int8.tflite")
+    fp32, int8 = (engines.load("litert", tmp_path / name, 1) for name in ("fp32.tflite", "int8.tflite"))
+    for crop in (*crops, np.zeros_like(crops[0]), np.full_like(crops[0], 21)):
+        assert int8.infer(crop[None]) == pytest.approx(fp32.infer(crop[None]), abs=0.1)
