@@ -109,8 +109,8 @@ def litert_quantize(
     ``floats`` names more operators that stay float, as ``TFLOperationName`` calls them; beyond what ``reach`` % of the crops
     reach, activations are clipped.
 
-    An int8 softmax output would tie the top two classes of about one face in 250, and LiteRT in a browser refuses one. Divisions,
-    with what makes their divisor, stay float as well: LiteRT refuses to run where an int8 divisor is rounded to zero.
+    An int8 softmax output would tie the top two classes of about one face in 250, and LiteRT in a browser refuses one.
+    Divisions, with what makes their divisor, stay float as well: LiteRT stops where an int8 divisor is rounded to zero.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -158,15 +158,20 @@ MOVES = {"CONCATENATION", "SLICE", "STRIDED_SLICE", "RESHAPE", "TRANSPOSE", "SPL
 
 
 def litert_moves(source: Path, moves: Set[str] = MOVES) -> list[set[str]]:
-    """Groups of a .tflite file's tensors whose values are only moved from one to another, by one of these operations."""
+    """Groups of a .tflite file's tensors whose values are only moved from one to another, by one of these operations.
+
+    Constants, such as where slices begin, belong to none: many operations share them.
+    """
     from ai_edge_litert.interpreter import Interpreter
 
     model = Interpreter(str(source))
     names = {tensor["index"]: tensor["name"] for tensor in model.get_tensor_details()}
+    operations = model._get_ops_details()  # the package has no public way to list them
+    made = {output for operation in operations for output in operation["outputs"]}
     groups: list[set[str]] = []
-    for operation in model._get_ops_details():  # the package has no public way to list them
+    for operation in operations:
         if operation["op_name"] in moves:
-            touched = {names[i] for i in (*operation["inputs"], *operation["outputs"]) if i in names}
+            touched = {names[i] for i in (*operation["inputs"], *operation["outputs"]) if i in made}
             met = [group for group in groups if group & touched]
             groups = [group for group in groups if not group & touched] + [touched.union(*met)]
     return groups

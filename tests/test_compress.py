@@ -11,7 +11,7 @@ import torch
 
 from compress import calibration, plan
 from compress.convert import write_litert
-from compress.quantize import litert_quantize, remedies
+from compress.quantize import litert_moves, litert_quantize, remedies
 from compress.toollog import tool_output
 from edgefer import engines, parity
 
@@ -127,3 +127,17 @@ def test_litert_divides_in_float_where_a_divisor_may_round_to_zero(tmp_path):
     fp32, int8 = (engines.load("litert", tmp_path / name, 1) for name in ("fp32.tflite", "int8.tflite"))
     for crop in (*crops, np.zeros_like(crops[0]), np.full_like(crops[0], 21)):
         assert int8.infer(crop[None]) == pytest.approx(fp32.infer(crop[None]), abs=0.1)
+
+
+class Halves(torch.nn.Module):
+    """Slices of two unlike tensors that begin and end alike."""
+
+    def forward(self, crop: torch.Tensor) -> torch.Tensor:
+        x = crop.float().mean(3)
+        halves = [torch.maximum(y[:, :2], y[:, 2:]) for y in (x / 255, x.exp2())]
+        return torch.softmax(halves[0].flatten(1) + halves[1].flatten(1), 1)
+
+
+def test_litert_moves_are_not_joined_by_constants(tmp_path):
+    write_litert(Halves().eval(), (1, 4, 4, 3), tmp_path / "fp32.tflite")
+    assert sorted(len(group) for group in litert_moves(tmp_path / "fp32.tflite", {"SLICE", "STRIDED_SLICE"})) == [3, 3]
