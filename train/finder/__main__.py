@@ -67,8 +67,8 @@ def _claim(out: Path, run: dict) -> None:
 def _finish(out: Path, learner: FinderLearner, data: FinderData, chosen: recipe.Recipe, begun: dict) -> None:
     last = learner.curve[-1]
     training = {
-        "data": f"{data.counts['photographs']} photographs with boxes and landmarks by YuNet ({data.counts['duplicates']} more are like "
-        f"ones of other parts and left out), {data.counts['scenes']} scenes without faces, "
+        "data": f"{data.counts['photographs']} photographs, boxes and landmarks by YuNet (without {data.counts['duplicates']} "
+        f"that are like ones judged on), {data.counts['scenes']} scenes without faces, "
         f"{data.counts['synthetic']} synthetic faces (version {synthetic.VERSION})",
         "frames": chosen.frames * chosen.epochs,
         "recipe": chosen.to_json(),

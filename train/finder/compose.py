@@ -13,8 +13,10 @@ from edgefer.detectors.shrink import FILL
 from train.finder import people
 from train.finder.cutouts import Cutout
 
-SHAPES = ((1.0, 0.75), (1.0, 0.5625), (1.0, 0.668), (0.75, 1.0), (0.668, 1.0), (0.5625, 1.0), (1.0, 1.0), (0.8, 0.8), (1.0, 0.35),
-          (0.35, 1.0), (0.6, 0.45))  # fmt: skip
+SHAPES = (
+    *((1.0, 0.75), (1.0, 0.5625), (1.0, 0.668), (0.75, 1.0), (0.668, 1.0), (0.5625, 1.0)),
+    *((1.0, 1.0), (0.8, 0.8), (1.0, 0.35), (0.35, 1.0), (0.6, 0.45)),
+)
 """Width and height of a frame as fractions of the input's side: 4:3, 16:9, 3:2, upright ones, square ones, and some that
 leave most of it empty, for the network must be quiet there too."""
 COUNTS = (0.08, 0.34, 0.25, 0.15, 0.1, 0.08)

@@ -49,7 +49,7 @@ def distractor(rng: np.random.Generator, image: np.ndarray, scenes: Scenes) -> N
 def figure(rng: np.random.Generator, image: np.ndarray, scenes: Scenes) -> None:
     """A person without a face: from behind, without a head, or with something plain for one."""
     height, width = image.shape
-    h = float(np.exp(rng.uniform(np.log(10), np.log(0.6 * height))))
+    h = float(np.exp(rng.uniform(np.log(10), np.log(max(12, 0.6 * height)))))
     box = np.array([rng.uniform(-0.3 * h, width - 0.4 * h), rng.uniform(-0.5 * h, height - h), 0.75 * h, h])
     body(rng, image, box, scenes)
     head = rng.random()
@@ -110,12 +110,18 @@ def hat(rng: np.random.Generator, image: np.ndarray, box: np.ndarray, scenes: Sc
 def cover(rng: np.random.Generator, image: np.ndarray, box: np.ndarray, scenes: Scenes) -> None:
     """Something before the face: over its mouth, its side, its eyes, or anywhere; a hand, or hair down one side."""
     place = rng.integers(6)
-    if place == 4:
+    if place < 4:
+        _rectangle(rng, image, box, scenes, place)
+    elif place == 4:
         at = rng.uniform([-0.5, 0.1], [0.5, 0.6])
-        return _fill(rng, image, _oval(rng, box, at, rng.uniform(0.14, 0.26, 2), 0.15), scenes, plain=0.9)
-    if place == 5:
+        _fill(rng, image, _oval(rng, box, at, rng.uniform(0.14, 0.26, 2), 0.15), scenes, plain=0.9)
+    else:
         at, axes = (rng.choice([-1, 1]) * rng.uniform(0.42, 0.6), rng.uniform(-0.2, 0.1)), (0.24, rng.uniform(0.5, 0.8))
-        return _fill(rng, image, _oval(rng, box, at, axes, 0.1), scenes, dark=0.7)
+        _fill(rng, image, _oval(rng, box, at, axes, 0.1), scenes, dark=0.7)
+
+
+def _rectangle(rng: np.random.Generator, image: np.ndarray, box: np.ndarray, scenes: Scenes, place: int) -> None:
+    """Over the mouth (0), a side (1), the eyes (2) or anywhere (3)."""
     x, y, w, h = box
     side = (1.1 * w, 0.42 * h) if place == 0 else (0.35 * w, 1.1 * h) if place == 1 else (0.95 * w, 0.16 * h)
     at = [(x - 0.05 * w, y + 0.62 * h), (x + rng.choice([-0.1, 0.75]) * w, y), (x + 0.03 * w, y + 0.34 * h)]
