@@ -146,7 +146,9 @@ def test_photographs_like_those_judged_on_are_left_out(small_photos):
 
 def test_a_grown_network_begins_with_what_the_smaller_one_knows(tmp_path):
     torch.manual_seed(0)
-    small, large = (network.FaceFinder(widths=(4, 8, 8, wide), depths=(0, 1, 1, 1)).eval() for wide in (8, 12))
+    small, large = (
+        network.FaceFinder(widths=(4, 8, 8, wide), depths=(0, 1, 1, 1), heads=(1, 1, 1)).eval() for wide in (8, 12)
+    )
     checkpoint.save(tmp_path, small, learner.spec_of(recipe.Recipe(widths=[4, 8, 8, 8], depths=[0, 1, 1, 1])))
     assert checkpoint.begin(large, tmp_path) > 0.9 * len(small.state_dict())
     x = torch.randn(1, 1, 64, 64)
@@ -157,9 +159,9 @@ def test_a_grown_network_begins_with_what_the_smaller_one_knows(tmp_path):
 
 
 def test_network_has_the_shapes_it_says():
-    made = network.FaceFinder().eval()
-    assert sum(p.numel() for p in made.parameters()) <= 300_000
     spec = learner.spec_of(recipe.Recipe())
+    made = network.FaceFinder(**spec.options).eval()
+    assert sum(p.numel() for p in made.parameters()) <= 300_000
     with torch.no_grad():
         found = made(torch.zeros(2, 1, 192, 192))
     assert [tuple(part.shape) for part in found] == [(2, spec.cells, width) for width in OUTPUTS.values()]
@@ -253,9 +255,9 @@ def test_threshold_is_the_lowest_with_few_false_faces():
     assert tune.chosen(np.full(50, 0.99), 100) == tune.STEPS[-1]
 
 
-@pytest.fixture(scope="module")
-def shipped_finder():
-    return torch_detector.load(checkpoint.SHIPPED)
+@pytest.fixture(scope="module", params=["finder", "finder-192"])
+def shipped_finder(request):
+    return torch_detector.load(checkpoint.SHIPPED.parent / request.param)
 
 
 def test_the_shipped_finder_finds_drawn_faces(shipped_finder):
@@ -271,13 +273,15 @@ def test_the_shipped_finder_finds_drawn_faces(shipped_finder):
 
 def test_the_shipped_finder_is_small(shipped_finder):
     spec = shipped_finder.spec
-    assert (checkpoint.SHIPPED / "weights.safetensors").stat().st_size < 700_000
+    assert (checkpoint.SHIPPED.parent / "finder-192" / "weights.safetensors").stat().st_size < 700_000
     assert spec.training["data"] and "YuNet" in spec.licence and 128 <= spec.input_size <= 192
 
 
 def test_batches_say_what_single_squares_say(shipped_finder):
-    squares = np.random.default_rng(0).integers(0, 256, (3, 192, 192), dtype=np.uint8)
-    network_, spec = checkpoint.load(checkpoint.SHIPPED)
+    size = shipped_finder.spec.input_size
+    squares = np.random.default_rng(0).integers(0, 256, (3, size, size), dtype=np.uint8)
+    name = {160: "finder", 192: "finder-192"}[size]
+    network_, spec = checkpoint.load(checkpoint.SHIPPED.parent / name)
     together, alone = outputs(network_, spec, squares), shipped_finder.outputs(squares[1])
     assert all(np.abs(together[1][name] - alone[name]).max() < 1e-4 for name in OUTPUTS)
 
