@@ -191,6 +191,12 @@ def test_perfect_outputs_cost_nothing_and_decode_to_the_faces():
     )
 
 
+def test_frames_that_are_not_hard_have_no_small_faces(faces, scenes):
+    for i in range(40):
+        _, boxes, _ = compose(np.random.default_rng(i), faces, scenes, 192, hard=False)
+        assert all(box[3] > 0.95 * 0.11 * 0.5625 * 192 for box in boxes)
+
+
 def test_faces_go_to_the_levels_of_their_sizes():
     loss = FinderLoss(96)
     _, strides, _ = network.cells(96)
