@@ -13,7 +13,19 @@ from edgefer import finder as finding
 from edgefer.errors import EnvironmentInvalid, InputRejected, UsageError
 from edgefer.finder_spec import OUTPUTS
 from train.data import finder, synthetic
-from train.finder import checkpoint, cutouts, evaluate, judge, learner, network, recipe, torch_detector, tune
+from train.finder import (
+    checkpoint,
+    cutouts,
+    duplicates,
+    evaluate,
+    judge,
+    learner,
+    network,
+    people,
+    recipe,
+    torch_detector,
+    tune,
+)
 from train.finder.compose import FLIPPED, compose
 from train.finder.data import Frames
 from train.finder.graph import outputs
@@ -106,12 +118,52 @@ def test_faces_of_a_frame_lie_in_it_with_their_landmarks(faces, scenes):
     assert seen > 30 and FLIPPED == [1, 0, 2, 4, 3]
 
 
-def test_network_has_the_shapes_it_says():
-    made = network.FaceFinder().eval()
-    assert sum(p.numel() for p in made.parameters()) <= 300_000
-    spec = learner.spec_of(recipe.Recipe())
+def test_people_are_drawn_about_faces_and_without_them(scenes):
+    """Everything changes the picture where it should, stays in range, and may lie at an edge or outside."""
+    plain = np.full((96, 128), 128, np.float32)
+    for draw in (people.body, people.hair, people.hat, people.cover):
+        for seed, box in enumerate(([50, 30, 24, 30], [-8, -10, 24, 30], [120, 85, 24, 30])):
+            image = plain.copy()
+            draw(np.random.default_rng(seed), image, np.array(box, float), scenes)
+            assert image.min() >= 0 and image.max() <= 255 and (seed or (image != plain).any())
+    image = plain.copy()
+    people.hat(np.random.default_rng(0), image, np.array([50, 30, 24, 30], float), scenes)
+    assert (image[48:] == 128).all(), "a hat leaves the lower part of the face"
+    for seed in range(20):
+        people.figure(np.random.default_rng(seed), image, scenes)
+    assert np.isfinite(image).all() and image.min() >= 0 and image.max() <= 255
+
+
+def test_photographs_like_those_judged_on_are_left_out(small_photos):
+    photos = finder.load("photos", ("train",), small_photos, gray=True)
+    noise = np.random.default_rng(0).integers(0, 256, (60, 50), dtype=np.uint8)
+    assert duplicates.without(photos, [noise]) == photos and duplicates.without(photos, []) == photos
+    other = np.clip(0.8 * photos[2].image[:, ::-1].astype(float) + 20, 0, 255).astype(np.uint8)
+    kept = {photo.name for photo in duplicates.without(photos, [noise, other])}
+    assert photos[2].name not in kept
+    assert len(duplicates.kept_apart(small_photos)) == 6
+
+
+def test_a_grown_network_begins_with_what_the_smaller_one_knows(tmp_path):
+    torch.manual_seed(0)
+    small, large = (
+        network.FaceFinder(widths=(4, 8, 8, wide), depths=(0, 1, 1, 1), heads=(1, 1, 1)).eval() for wide in (8, 12)
+    )
+    checkpoint.save(tmp_path, small, learner.spec_of(recipe.Recipe(widths=[4, 8, 8, 8], depths=[0, 1, 1, 1])))
+    assert checkpoint.begin(large, tmp_path) > 0.9 * len(small.state_dict())
+    x = torch.randn(1, 1, 64, 64)
     with torch.no_grad():
-        found = made(torch.zeros(2, 1, 160, 160))
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(small(x), large(x), strict=True))
+    with pytest.raises(InputRejected, match="is missing"):
+        checkpoint.begin(large, tmp_path / "nowhere")
+
+
+def test_network_has_the_shapes_it_says():
+    spec = learner.spec_of(recipe.Recipe())
+    made = network.FaceFinder(**spec.options).eval()
+    assert sum(p.numel() for p in made.parameters()) <= 300_000
+    with torch.no_grad():
+        found = made(torch.zeros(2, 1, 192, 192))
     assert [tuple(part.shape) for part in found] == [(2, spec.cells, width) for width in OUTPUTS.values()]
 
 
@@ -137,6 +189,21 @@ def test_perfect_outputs_cost_nothing_and_decode_to_the_faces():
     assert all(
         finding.landmarks_off(p, landmarks[0, r].numpy()) < 1e-3 for p, r in zip(found.landmarks, rows, strict=True)
     )
+
+
+def test_frames_that_are_not_hard_have_no_small_faces(faces, scenes):
+    for i in range(40):
+        _, boxes, _ = compose(np.random.default_rng(i), faces, scenes, 192, hard=False)
+        assert all(box[3] > 0.95 * 0.11 * 0.5625 * 192 for box in boxes)
+
+
+def test_faces_go_to_the_levels_of_their_sizes():
+    loss = FinderLoss(96)
+    _, strides, _ = network.cells(96)
+    for side, found_at in ((12.0, {4}), (21.0, {4, 8}), (30.0, {8}), (42.0, {8, 16}), (80.0, {16})):
+        box = torch.tensor([[[48 - side / 2, 48 - side / 2, side, side]]])
+        targets = loss.targets(box, torch.zeros(1, 1, 5, 2), torch.tensor([[True]]))
+        assert set(strides[targets.positive[0]].tolist()) == found_at
 
 
 def test_a_wrong_box_costs_more_than_a_right_one():
@@ -194,9 +261,9 @@ def test_threshold_is_the_lowest_with_few_false_faces():
     assert tune.chosen(np.full(50, 0.99), 100) == tune.STEPS[-1]
 
 
-@pytest.fixture(scope="module")
-def shipped_finder():
-    return torch_detector.load(checkpoint.SHIPPED)
+@pytest.fixture(scope="module", params=["finder", "finder-192"])
+def shipped_finder(request):
+    return torch_detector.load(checkpoint.SHIPPED.parent / request.param)
 
 
 def test_the_shipped_finder_finds_drawn_faces(shipped_finder):
@@ -212,13 +279,15 @@ def test_the_shipped_finder_finds_drawn_faces(shipped_finder):
 
 def test_the_shipped_finder_is_small(shipped_finder):
     spec = shipped_finder.spec
-    assert (checkpoint.SHIPPED / "weights.safetensors").stat().st_size < 500_000
+    assert (checkpoint.SHIPPED.parent / "finder-192" / "weights.safetensors").stat().st_size < 700_000
     assert spec.training["data"] and "YuNet" in spec.licence and 128 <= spec.input_size <= 192
 
 
 def test_batches_say_what_single_squares_say(shipped_finder):
-    squares = np.random.default_rng(0).integers(0, 256, (3, 160, 160), dtype=np.uint8)
-    network_, spec = checkpoint.load(checkpoint.SHIPPED)
+    size = shipped_finder.spec.input_size
+    squares = np.random.default_rng(0).integers(0, 256, (3, size, size), dtype=np.uint8)
+    name = {160: "finder", 192: "finder-192"}[size]
+    network_, spec = checkpoint.load(checkpoint.SHIPPED.parent / name)
     together, alone = outputs(network_, spec, squares), shipped_finder.outputs(squares[1])
     assert all(np.abs(together[1][name] - alone[name]).max() < 1e-4 for name in OUTPUTS)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
 from edgefer.errors import InputRejected
 from edgefer.spec import ModelSpec
@@ -52,15 +52,24 @@ def load_weights(network: nn.Module, folder: Path) -> None:
         InputRejected: the file is missing or damaged, or the weights do not fit.
     """
     try:
-        state = safetensors.torch.load_file(folder / WEIGHTS)
-        network.load_state_dict(state)
+        network.load_state_dict(read_weights(folder))
+    except RuntimeError as error:
+        first = str(error).strip().splitlines()[-1].strip()
+        raise InputRejected(f"{folder / WEIGHTS} does not fit {type(network).__name__}: {first}") from None
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """A checkpoint's weights by name.
+
+    Raises:
+        InputRejected: the file is missing or damaged.
+    """
+    try:
+        return safetensors.torch.load_file(folder / WEIGHTS)
     except FileNotFoundError:
         raise InputRejected(f"{folder / WEIGHTS} is missing; copy the checkpoint again") from None
     except (OSError, SafetensorError) as error:
         raise InputRejected(f"{folder / WEIGHTS} is damaged ({error}); copy the checkpoint again") from None
-    except RuntimeError as error:
-        first = str(error).strip().splitlines()[-1].strip()
-        raise InputRejected(f"{folder / WEIGHTS} does not fit {type(network).__name__}: {first}") from None
 
 
 def shipped() -> list[str]:

@@ -9,8 +9,9 @@ import lightning as L
 import torch
 
 from edgefer.errors import InputRejected, exit_with
-from edgefer.files import new_folder, read_json, write_json, write_text
+from edgefer.files import new_folder, read_json, sha256, write_json, write_text
 from train import trainer
+from train.checkpoint import WEIGHTS
 from train.data import synthetic
 from train.finder import checkpoint, recipe
 from train.finder.data import FinderData
@@ -28,6 +29,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", help="folder with the photographs (default: the environment variable EDGEFER_DATA)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and frames (default 0)")
     parser.add_argument("--out", type=Path, help="folder of the run (default: build/runs/RECIPE-SEED)")
+    parser.add_argument(
+        "--start", type=Path, metavar="DIR", help="a finder's checkpoint to begin from, as far as its weights fit"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the recipe")
     return parser.parse_args()
 
@@ -36,13 +40,17 @@ def main() -> int:
     args = arguments()
     chosen = recipe.load(args.recipe, args.set)
     out = args.out or Path("build/runs") / f"{Path(args.recipe).stem}-{args.seed}"
-    _claim(out, {"recipe": chosen.to_json(), "seed": args.seed})
+    start = sha256(args.start / WEIGHTS) if args.start else None
+    _claim(out, {"recipe": chosen.to_json(), "seed": args.seed, "start": start})
     L.seed_everything(args.seed, verbose=False)
     data, learner = FinderData(chosen, args.data, args.seed), FinderLearner(chosen)
+    if args.start:
+        begun = checkpoint.begin(learner.network, args.start)
+        print(f"{begun} of {len(learner.network.state_dict())} tensors begin from {args.start}")
     trainer.fit(
         out, learner, data, chosen, "1", reload_dataloaders_every_n_epochs=1
     )  # every epoch composes other frames
-    _finish(out, learner, data, chosen, args.seed)
+    _finish(out, learner, data, chosen, {"seed": args.seed, "start": start})
     return 0
 
 
@@ -56,14 +64,15 @@ def _claim(out: Path, run: dict) -> None:
     write_json(file, run)
 
 
-def _finish(out: Path, learner: FinderLearner, data: FinderData, chosen: recipe.Recipe, seed: int) -> None:
+def _finish(out: Path, learner: FinderLearner, data: FinderData, chosen: recipe.Recipe, begun: dict) -> None:
     last = learner.curve[-1]
     training = {
-        "data": f"{data.counts['photographs']} photographs with boxes and landmarks by YuNet, {data.counts['scenes']} scenes "
-        f"without faces, {data.counts['synthetic']} synthetic faces (version {synthetic.VERSION})",
+        "data": f"{data.counts['photographs']} photographs, boxes and landmarks by YuNet (without {data.counts['duplicates']} "
+        f"that are like ones judged on), {data.counts['scenes']} scenes without faces, "
+        f"{data.counts['synthetic']} synthetic faces (version {synthetic.VERSION})",
         "frames": chosen.frames * chosen.epochs,
         "recipe": chosen.to_json(),
-        "seed": seed,
+        **begun,
         "torch": torch.__version__,
     }
     metrics = {name: value for name, value in last.items() if name.startswith("tune_")}

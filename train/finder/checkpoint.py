@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import torch
+
 from edgefer.errors import InputRejected
 from edgefer.finder_spec import FinderSpec
 from train.checkpoint import SHIPPED as CHECKPOINTS
-from train.checkpoint import WEIGHTS, load_weights, save_weights
+from train.checkpoint import WEIGHTS, load_weights, read_weights, save_weights
 from train.finder.network import FaceFinder
 
 SPEC = "finder.json"
@@ -32,3 +34,22 @@ def load(folder: str | Path) -> tuple[FaceFinder, FinderSpec]:
         raise InputRejected(f"{folder / SPEC}: options do not fit the network ({error})") from None
     load_weights(network, folder)
     return network.eval(), spec
+
+
+def begin(network: FaceFinder, folder: Path) -> int:
+    """Put another finder's weights into a network as far as their names agree; returns how many tensors were.
+
+    Where a tensor has grown, the old one lies in its first rows and columns and the old rows do not hear the new columns,
+    so that what was found before is still found.
+    """
+    state, old = network.state_dict(), read_weights(folder)
+    fitting = [name for name, value in old.items() if name in state and _holds(state[name].shape, value.shape)]
+    for name in fitting:
+        if state[name].ndim > 1:
+            state[name][: len(old[name])] = 0
+        state[name][tuple(map(slice, old[name].shape))] = old[name]
+    return len(fitting)
+
+
+def _holds(new: torch.Size, old: torch.Size) -> bool:
+    return len(new) == len(old) and all(n >= o for n, o in zip(new, old, strict=True))

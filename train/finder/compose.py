@@ -10,14 +10,23 @@ import cv2
 import numpy as np
 
 from edgefer.detectors.shrink import FILL
+from train.finder import people
 from train.finder.cutouts import Cutout
 
-SHAPES = ((1.0, 0.75), (1.0, 0.5625), (1.0, 0.668), (0.75, 1.0), (0.668, 1.0), (0.5625, 1.0), (1.0, 1.0), (0.8, 0.8))
-"""Width and height of a frame as fractions of the input's side: 4:3, 16:9, 3:2, upright ones, square ones."""
-COUNTS = (0.06, 0.34, 0.25, 0.15, 0.12, 0.08)
+SHAPES = (
+    *((1.0, 0.75), (1.0, 0.5625), (1.0, 0.668), (0.75, 1.0), (0.668, 1.0), (0.5625, 1.0)),
+    *((1.0, 1.0), (0.8, 0.8), (1.0, 0.35), (0.35, 1.0), (0.6, 0.45)),
+)
+"""Width and height of a frame as fractions of the input's side: 4:3, 16:9, 3:2, upright ones, square ones, and some that
+leave most of it empty, for the network must be quiet there too."""
+USUAL_SHAPES = 8
+"""How many of them do not."""
+COUNTS = (0.08, 0.34, 0.25, 0.15, 0.1, 0.08)
 """Probability of no, one, two … faces asked for in a composed frame; those that find no room are left out."""
-LEAST_HEIGHT, LEAST_PART = 9.5, 0.11
-"""Of a face's box: pixels, and fraction of the frame's height."""
+LEAST_HEIGHT, SMALL, SMALL_FRAMES = 11.0, 40.0, 0.55
+"""Heights of the smallest face and of the largest one in a frame of small faces, in pixels; how many frames are such."""
+USUAL_PART = 0.11
+"""Of the frame's height: the smallest face in frames that are not hard."""
 TURN = 13.0
 """Standard deviation of a face's roll in degrees; clipped at 30."""
 FLIPPED = [1, 0, 2, 4, 3]
@@ -34,7 +43,7 @@ class Composed:
     landmarks: list[np.ndarray] = field(default_factory=list)
 
 
-def compose(rng: np.random.Generator, faces: list[Cutout], scenes: list[np.ndarray], size: int):
+def compose(rng: np.random.Generator, faces: list[Cutout], scenes: list[np.ndarray], size: int, hard: bool = True):
     """One training frame.
 
     Args:
@@ -42,18 +51,20 @@ def compose(rng: np.random.Generator, faces: list[Cutout], scenes: list[np.ndarr
         faces: to choose from.
         scenes: uint8 (H, W) gray pictures without faces.
         size: side of the network's input, pixels.
+        hard: with frames of small faces only, hats, heads that look aside, figures without a face, and frames that leave most
+            of the square empty.
 
     Returns:
         image uint8 (size, size); boxes float32 (n, 4) x, y, width, height, and landmarks float32 (n, 5, 2), in its pixels.
         A box may reach over the frame; its middle does not.
     """
     kind = rng.random()
-    if kind < 0.15:
+    if kind < 0.2:
         made = _photograph(rng, faces[rng.integers(len(faces))], size)
     else:
-        made = _scene(rng, scenes, size)
-        if kind > 0.22:
-            _populate(rng, made, faces, scenes)
+        made = _scene(rng, scenes, size, hard)
+        if kind > 0.26:
+            _populate(rng, made, faces, scenes, hard)
     picture = _taken(rng, made.image)
     full = np.full((size, size), FILL, np.uint8)
     full[: picture.shape[0], : picture.shape[1]] = picture
@@ -76,11 +87,11 @@ def _photograph(rng: np.random.Generator, face: Cutout, size: int) -> Composed:
     return made
 
 
-def _scene(rng: np.random.Generator, scenes: list[np.ndarray], size: int) -> Composed:
+def _scene(rng: np.random.Generator, scenes: list[np.ndarray], size: int, hard: bool) -> Composed:
     """A part of a scene, now and then nearly plain, in one of the frames' shapes."""
-    wide, high = SHAPES[rng.integers(len(SHAPES))]
+    wide, high = SHAPES[rng.integers(len(SHAPES) if hard else USUAL_SHAPES)]
     width, height = round(size * wide), round(size * high)
-    image = _piece(rng, scenes, width, height)
+    image = people.piece(rng, scenes, width, height)
     if rng.random() < 0.2:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(2, 12))
     if rng.random() < 0.15:
@@ -88,26 +99,41 @@ def _scene(rng: np.random.Generator, scenes: list[np.ndarray], size: int) -> Com
     return Composed(image)
 
 
-def _piece(rng: np.random.Generator, scenes: list[np.ndarray], width: int, height: int) -> np.ndarray:
-    """A random part of a random scene, float32 (height, width), in the shape asked for; mirrored half the time."""
-    scene = scenes[rng.integers(len(scenes))]
-    h, w = scene.shape
-    most = min(w / width, h / height)
-    part = most * rng.uniform(0.25, 1) ** 0.5
-    pw, ph = max(2, int(width * part)), max(2, int(height * part))
-    x, y = rng.integers(w - pw + 1), rng.integers(h - ph + 1)
-    mode = cv2.INTER_AREA if part > 1 else cv2.INTER_LINEAR
-    piece = cv2.resize(scene[y : y + ph, x : x + pw], (width, height), interpolation=mode)
-    return (piece[:, ::-1] if rng.random() < 0.5 else piece).astype(np.float32)
-
-
-def _populate(rng: np.random.Generator, made: Composed, faces: list[Cutout], scenes: list[np.ndarray]) -> None:
-    height, width = made.image.shape
+def _populate(
+    rng: np.random.Generator, made: Composed, faces: list[Cutout], scenes: list[np.ndarray], hard: bool
+) -> None:
+    """Parts of scenes, figures without a face, then people: all that is behind faces before any face."""
+    image = made.image
     for _ in range(rng.choice(3, p=[0.55, 0.3, 0.15])):
-        _paste_distractor(rng, made.image, scenes)
-    wanted = rng.choice(len(COUNTS), p=COUNTS)
-    least = max(LEAST_HEIGHT, LEAST_PART * height)
-    most = max(least * 1.3, 1.15 * height / max(1, wanted) ** 0.7)
+        people.distractor(rng, image, scenes)
+    for _ in range(rng.choice(3, p=[0.6, 0.25, 0.15]) if hard else 0):
+        people.figure(rng, image, scenes)
+    placed = _placed(rng, made, faces, hard)
+    boxes = [_moved_box(face.box, matrix) for face, matrix, _ in placed]
+    for box in boxes:
+        if rng.random() < 0.6:
+            people.body(rng, image, box, scenes)
+        if rng.random() < 0.4:
+            people.hair(rng, image, box, scenes)
+    for face, matrix, scale in placed:
+        _paste(rng, made, face, matrix, scale)
+    for box in boxes:
+        if hard and rng.random() < 0.18:
+            people.hat(rng, image, box, scenes)
+        if rng.random() < 0.22:
+            people.cover(rng, image, box, scenes)
+
+
+def _placed(
+    rng: np.random.Generator, made: Composed, faces: list[Cutout], hard: bool
+) -> list[tuple[Cutout, np.ndarray, float]]:
+    """Faces that find room, with their matrices and scales; more than half of the hard frames are of small faces only."""
+    height, width = made.image.shape
+    wanted, small = rng.choice(len(COUNTS), p=COUNTS), rng.random() < SMALL_FRAMES and hard
+    least = LEAST_HEIGHT if hard else max(LEAST_HEIGHT, USUAL_PART * height)
+    wanted += rng.integers(0, 3) if small else 0
+    most = SMALL if small else max(2 * least, 1.15 * height / max(1, wanted) ** 0.7)
+    placed = []
     for _ in range(wanted):
         face = faces[rng.integers(len(faces))]
         tall = float(np.exp(rng.uniform(np.log(least), np.log(most))))
@@ -115,23 +141,23 @@ def _populate(rng: np.random.Generator, made: Composed, faces: list[Cutout], sce
         angle = float(np.clip(rng.normal(0, TURN), -30, 30))
         reach = 0.5 * tall * rng.choice([1.0, 0.5], p=[0.8, 0.2])  # the rest of a face may lie outside
         place = np.array([_between(rng, 0.8 * reach, width), _between(rng, reach, height)])
-        matrix = _matrix(rng, face.box[:2] + face.box[2:] / 2, scale, angle, place)
-        if _is_free(made, face, matrix):
-            _paste(rng, made, face, matrix, scale)
-            if rng.random() < 0.22:
-                _cover(rng, made.image, made.boxes[-1], scenes)
+        narrow = rng.uniform(0.6, 1) if hard and rng.random() < 0.2 else 1.0
+        matrix = _matrix(rng, face.box[:2] + face.box[2:] / 2, scale, angle, place, narrow)
+        if all(_is_free(_moved_box(face.box, matrix), _moved_box(f.box, m)) for f, m, _ in placed):
+            placed.append((face, matrix, scale))
+    return placed
 
 
 def _between(rng: np.random.Generator, margin: float, side: int) -> float:
     return rng.uniform(margin, side - margin) if side > 2 * margin else rng.uniform(0.4, 0.6) * side
 
 
-def _matrix(rng: np.random.Generator, middle, scale: float, degrees: float, place) -> np.ndarray:
-    """2×3: turns, scales, half the time mirrors a picture about ``middle``, which comes to lie at ``place``."""
+def _matrix(rng: np.random.Generator, middle, scale: float, degrees: float, place, narrow: float = 1.0) -> np.ndarray:
+    """2×3: turns, scales, half the time mirrors a picture about ``middle``, which comes to lie at ``place``; ``narrow``: its
+    width becomes that part, as of a head that looks aside."""
     cosine, sine = scale * np.cos(np.radians(degrees)), scale * np.sin(np.radians(degrees))
     linear = np.array([[cosine, -sine], [sine, cosine]])
-    if rng.random() < 0.5:
-        linear = linear @ np.diag([-1.0, 1.0])
+    linear = linear @ np.diag([narrow * rng.choice([-1.0, 1.0]), 1.0])
     return np.column_stack([linear, place - linear @ middle])
 
 
@@ -149,14 +175,10 @@ def _add(made: Composed, face: Cutout, matrix: np.ndarray) -> None:
     made.landmarks.append(points[FLIPPED] if mirrored else points)
 
 
-def _is_free(made: Composed, face: Cutout, matrix: np.ndarray) -> bool:
-    """Whether a face would cover no other by more than a fifth of the smaller."""
-    box = _moved_box(face.box, matrix)
-    for other in made.boxes:
-        common = np.minimum(box[:2] + box[2:], other[:2] + other[2:]) - np.maximum(box[:2], other[:2])
-        if (common > 0).all() and common.prod() > 0.2 * min(box[2:].prod(), other[2:].prod()):
-            return False
-    return True
+def _is_free(box: np.ndarray, other: np.ndarray) -> bool:
+    """Whether a face in ``box`` would cover the other by no more than a fifth of the smaller."""
+    common = np.minimum(box[:2] + box[2:], other[:2] + other[2:]) - np.maximum(box[:2], other[:2])
+    return not ((common > 0).all() and common.prod() > 0.2 * min(box[2:].prod(), other[2:].prod()))
 
 
 def _warped(face: Cutout, matrix: np.ndarray, scale: float, region, border: int) -> np.ndarray:
@@ -170,9 +192,6 @@ def _warped(face: Cutout, matrix: np.ndarray, scale: float, region, border: int)
 
 
 def _paste(rng: np.random.Generator, made: Composed, face: Cutout, matrix: np.ndarray, scale: float) -> None:
-    box = _moved_box(face.box, matrix)
-    if rng.random() < 0.45:
-        _draw_body(rng, made.image, box)
     height, width = face.levels[0].shape
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) @ matrix[:, :2].T + matrix[:, 2]
     region = _region(corners, made.image.shape)
@@ -210,56 +229,6 @@ def _mask(rng: np.random.Generator, face: Cutout, matrix: np.ndarray, region) ->
     return mask
 
 
-def _draw_body(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> None:
-    """Something like shoulders under a head, and hair or a hat about it, of one grey each."""
-    x, y = box[:2] + box[2:] / 2
-    w, h = box[2:]
-    if rng.random() < 0.4:
-        axes = max(1, int(w * rng.uniform(0.55, 0.9))), max(1, int(h * rng.uniform(0.55, 0.9)))
-        cv2.ellipse(image, (int(x), int(y - 0.15 * h)), axes, 0, 0, 360, float(rng.uniform(0, 255)), -1)
-    axes = max(1, int(w * rng.uniform(0.9, 1.8))), max(1, int(h * rng.uniform(0.8, 1.6)))
-    middle = int(x + rng.normal(0, 0.1) * w), int(y + 0.45 * h + axes[1])
-    cv2.ellipse(image, middle, axes, 0, 0, 360, float(rng.uniform(0, 255)), -1)
-
-
-def _paste_distractor(rng: np.random.Generator, image: np.ndarray, scenes: list[np.ndarray]) -> None:
-    """A part of a scene in an ellipse or rectangle, edges as those of the faces, so that edges do not tell a face."""
-    height, width = image.shape
-    w, h = (int(np.exp(rng.uniform(np.log(10), np.log(0.7 * height)))) + 4 for _ in range(2))
-    w = int(np.clip(w, h // 2, 2 * h))
-    x0, y0 = int(rng.integers(-w // 2, width - w // 2)), int(rng.integers(-h // 2, height - h // 2))
-    piece = _piece(rng, scenes, w, h)
-    u, v = np.linspace(-1, 1, w, dtype=np.float32)[None], np.linspace(-1, 1, h, dtype=np.float32)[:, None]
-    distance = np.sqrt(u**2 + v**2) if rng.random() < 0.55 else np.maximum(abs(u) + 0 * v, abs(v) + 0 * u)
-    mask = np.clip((1 - distance) / rng.uniform(0.02, 0.3), 0, 1)
-    _blend(image, piece * rng.uniform(0.7, 1.25) + rng.uniform(-25, 25), mask, x0, y0)
-
-
-def _blend(image: np.ndarray, piece: np.ndarray, mask: np.ndarray, x0: int, y0: int) -> None:
-    """Lay ``piece`` over ``image`` at (x0, y0), in place; what lies outside is left out."""
-    height, width = image.shape
-    left, top = max(0, -x0), max(0, -y0)
-    right, bottom = min(piece.shape[1], width - x0), min(piece.shape[0], height - y0)
-    if right > left and bottom > top:
-        part = image[y0 + top : y0 + bottom, x0 + left : x0 + right]
-        part += mask[top:bottom, left:right] * (piece[top:bottom, left:right] - part)
-
-
-def _cover(rng: np.random.Generator, image: np.ndarray, box: np.ndarray, scenes: list[np.ndarray]) -> None:
-    """Something before the face: over its mouth, its side, its eyes, or anywhere."""
-    x, y, w, h = box
-    place = rng.integers(4)
-    side = (1.1 * w, 0.42 * h) if place == 0 else (0.35 * w, 1.1 * h) if place == 1 else (0.95 * w, 0.16 * h)
-    at = [(x - 0.05 * w, y + 0.62 * h), (x + rng.choice([-0.1, 0.75]) * w, y), (x + 0.03 * w, y + 0.34 * h)]
-    if place == 3:
-        side = rng.uniform(0.2, 0.5, 2) * (w, h)
-        at.append((x + rng.uniform(-0.1, 0.8) * w, y + rng.uniform(-0.1, 0.8) * h))
-    cw, ch = max(2, int(side[0])), max(2, int(side[1]))
-    piece = np.full((ch, cw), rng.uniform(0, 255), np.float32) if rng.random() < 0.6 else _piece(rng, scenes, cw, ch)
-    mask = np.full((ch, cw), rng.choice([1.0, 0.85]), np.float32)
-    _blend(image, piece, mask, int(at[place][0]), int(at[place][1]))
-
-
 def _taken(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """The camera: light, exposure, blur, noise, JPEG; uint8 of the same shape."""
     height, width = image.shape
@@ -270,7 +239,7 @@ def _taken(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         image = 255 * np.clip(image / 255, 0, 1) ** np.exp(rng.normal(0, 0.35))
     if rng.random() < 0.5:
         image = (image - 128) * rng.uniform(0.5, 1.3) + 128 + rng.uniform(-30, 30)
-    if rng.random() < 0.18:
+    if rng.random() < 0.12:
         image = image * rng.uniform(0.15, 0.6)
     if rng.random() < 0.25:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.3))

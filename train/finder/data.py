@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from train.data import finder
-from train.finder import cutouts
+from train.finder import cutouts, duplicates
 from train.finder.compose import compose
 from train.finder.recipe import Recipe
 
@@ -43,8 +43,8 @@ class FinderData(L.LightningDataModule):
         cv2.setNumThreads(1)  # the workers are forks, and OpenCV in a fork waits for threads that stayed behind
         self.recipe, self.seed = recipe, seed
         photos = finder.load("photos", ("train",), data, gray=True)[: recipe.photos or None]
-        known = cutouts.of_photos(photos)
-        self.counts = {"photographs": len(known), "synthetic": recipe.synthetic}
+        known = cutouts.of_photos(duplicates.without(photos, duplicates.kept_apart(data)))
+        self.counts = {"photographs": len(known), "synthetic": recipe.synthetic, "duplicates": len(photos) - len(known)}
         self.faces = known + cutouts.drawn(recipe.synthetic, known)
         self.scenes = [scene.image for scene in finder.load("scenes", ("train",), data, gray=True)]
         self.counts["scenes"] = len(self.scenes)

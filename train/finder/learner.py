@@ -18,7 +18,7 @@ THRESHOLD, OVERLAP = 0.5, 0.3
 
 def spec_of(recipe: Recipe, **more) -> FinderSpec:
     """The FinderSpec of a recipe's network."""
-    options = {"widths": recipe.widths, "depths": recipe.depths}
+    options = {"widths": recipe.widths, "depths": recipe.depths, "heads": recipe.heads}
     values = {"threshold": THRESHOLD, "overlap": OVERLAP, "mean": MEAN, "scale": SCALE, **more}
     return FinderSpec(
         "face_finder", recipe.input_size, network.STRIDES, network.UNITS, options=options, **values
@@ -31,7 +31,7 @@ class FinderLearner(L.LightningModule):
     def __init__(self, recipe: Recipe):
         super().__init__()
         self.recipe, self.spec = recipe, spec_of(recipe)
-        made = network.FaceFinder(widths=recipe.widths, depths=recipe.depths)
+        made = network.FaceFinder(**self.spec.options)
         self.network = made.to(memory_format=torch.channels_last)
         self.losses = torch.nn.ModuleDict({str(s): FinderLoss(s) for s in {recipe.input_size, recipe.first_size}})
         self.curve: list[dict[str, float]] = []

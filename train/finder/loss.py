@@ -1,6 +1,6 @@
 """What the finder's outputs should be, and how far off they are.
 
-Assignment: a face belongs to the level of its size, or to both where they meet, and there to the cells about its middle. Loss:
+Assignment: a face belongs to the level of its size, or to two where they meet, and there to the cells about its middle. Loss:
 quality focal loss of the scores, generalised IoU of the boxes, absolute distance of the landmarks in the face's size.
 """
 
@@ -12,15 +12,15 @@ from torch import Tensor
 
 from train.finder import network
 
-RANGES = ((0.0, 48.0), (32.0, 1e9))
-"""Sizes √(width·height) in pixels of the faces of each level, stride 8 first."""
+RANGES = ((0.0, 24.0), (18.0, 48.0), (36.0, 1e9))
+"""Sizes √(width·height) in pixels of the faces of each level, stride 4 first."""
 NEAR = 1.35
 """Faces up to this factor outside a level's range are neither faces nor background to it."""
 RADIUS, RADIUS_PART = 0.75, 0.15
 """Cells within so many strides, or that fraction of the face's size, of its middle in x and in y find it."""
 RING = 0.6
 """Strides around those cells in which cells are neither."""
-BOX_WEIGHT, LANDMARK_WEIGHT = 1.5, 10.0
+BOX_WEIGHT, LANDMARK_WEIGHT = 1.5, 20.0
 
 
 class Targets(NamedTuple):
@@ -94,7 +94,7 @@ class FinderLoss(torch.nn.Module):
         wanted = targets.boxes[positive]
         iou, giou = overlaps(found, wanted)
         quality = torch.zeros_like(scores)
-        quality[positive] = iou.detach().clamp(0.05, 1)
+        quality[positive] = iou.detach().clamp(0.0025, 1).sqrt()  # a small face's box is seldom exact
         score = _quality_focal(scores, quality)[~targets.ignored].sum() / count
         size = (wanted[:, 2:] - wanted[:, :2]).prod(1).sqrt()[:, None]
         points = landmarks[positive] * unit + centre.repeat(1, 5)

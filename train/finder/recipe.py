@@ -14,14 +14,16 @@ FOLDER = Path(__file__).parent / "recipes"
 class Recipe:
     """Choices of one training run."""
 
-    input_size: int = 160
+    input_size: int = 192
     """Side of the square the network sees, a multiple of 16."""
     first_size: int = 128
     """Side before the last epochs: a smaller one costs less, and a network of convolutions does not mind."""
-    widths: list = dataclasses.field(default_factory=lambda: [16, 32, 64, 96])
+    widths: list = dataclasses.field(default_factory=lambda: [16, 32, 64, 128])
     """Channels at strides 2, 4, 8 and 16."""
     depths: list = dataclasses.field(default_factory=lambda: [0, 2, 4, 4])
     """Blocks at those strides, besides those that halve the resolution."""
+    heads: list = dataclasses.field(default_factory=lambda: [2, 1, 1])
+    """Blocks of the heads at strides 4, 8 and 16."""
     photos: int = 0
     """Photographs learned from; 0: all that are for training."""
     synthetic: int = 500
@@ -54,6 +56,8 @@ class Recipe:
                 raise UsageError(f"recipe: '{name}' must be a multiple of 16, at least 32, not {side}")
         if len(self.widths) != 4 or len(self.depths) != 4:
             raise UsageError("recipe: 'widths' and 'depths' are four numbers each, of strides 2, 4, 8 and 16")
+        if len(self.heads) != 3:
+            raise UsageError("recipe: 'heads' are three numbers, of strides 4, 8 and 16")
         for name in ("frames", "epochs", "batch_size", "warmup"):
             if getattr(self, name) < 1:
                 raise UsageError(f"recipe: '{name}' must be at least 1, not {getattr(self, name)}")
