@@ -17,8 +17,6 @@ CALIBRATION, PARITY = 200, 300
 CALIBRATION_SEED, PARITY_SEED = 11, 12
 PHOTOS = 600
 """Photographs of the training part that calibration frames are composed from."""
-MIDDLING = 8
-"""Finders with cells of fewer pixels than this learned from hard frames, with small faces; others see frames without."""
 DRAWN, FRAME = 100, (320, 240)
 """Synthetic frames that faces and backgrounds are cut from, where there are no photographs."""
 
@@ -47,39 +45,33 @@ def use_photos(data: str | None) -> bool:
 def collect(spec: FinderSpec, data: str | None = None) -> FinderFrames:
     """Frames composed from photographs where they are found – calibration from the training part, parity from the tuning part –
     otherwise frames composed from synthetic faces."""
-    size, hard = spec.input_size, min(spec.strides) < MIDDLING
+    size = spec.input_size
     if not use_photos(data):
-        calibration, parity = (
-            _drawn(n, s, size, hard) for n, s in ((CALIBRATION, CALIBRATION_SEED), (PARITY, PARITY_SEED))
-        )
+        calibration, parity = (_drawn(n, s, size) for n, s in ((CALIBRATION, CALIBRATION_SEED), (PARITY, PARITY_SEED)))
         source = f"frames composed from synthetic faces, seeds {CALIBRATION_SEED} and {PARITY_SEED}"
         return FinderFrames(calibration, parity, source)
-    calibration = _composed("train", CALIBRATION, CALIBRATION_SEED, size, hard, data, PHOTOS)
-    parity = _composed("tune", PARITY, PARITY_SEED, size, hard, data)
+    calibration = _composed("train", CALIBRATION, CALIBRATION_SEED, size, data, PHOTOS)
+    parity = _composed("tune", PARITY, PARITY_SEED, size, data)
     return FinderFrames(calibration, parity, "frames composed from photographs, of the training and of the tuning part")
 
 
-def _composed(
-    part: str, n: int, seed: int, size: int, hard: bool, data: str | None, photos: int | None = None
-) -> np.ndarray:
+def _composed(part: str, n: int, seed: int, size: int, data: str | None, photos: int | None = None) -> np.ndarray:
     faces = cutouts.of_photos(finder.load("photos", (part,), data, gray=True)[:photos])
     scenes = [scene.image for scene in finder.load("scenes", (part,), data, gray=True)]
     if not (faces and scenes):
         raise EnvironmentInvalid(
             f"{finder.TITLE} have no photographs or scenes of the part '{part}'; unpack them again"
         )
-    return _frames(n, seed, faces, scenes, size, hard)
+    return _frames(n, seed, faces, scenes, size)
 
 
-def _drawn(n: int, seed: int, size: int, hard: bool) -> np.ndarray:
+def _drawn(n: int, seed: int, size: int) -> np.ndarray:
     """Synthetic faces in parts of synthetic frames: that those hold faces too does not matter to ranges or to parity."""
     pictures, landmarks = synthetic.frames(DRAWN, seed, *FRAME)
     scenes = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
     faces = [cutouts.around(scene, points) for scene, points in zip(scenes, landmarks, strict=True)]
-    return _frames(n, seed, faces, scenes, size, hard)
+    return _frames(n, seed, faces, scenes, size)
 
 
-def _frames(
-    n: int, seed: int, faces: list[cutouts.Cutout], scenes: list[np.ndarray], size: int, hard: bool
-) -> np.ndarray:
-    return np.stack([compose(np.random.default_rng((seed, i)), faces, scenes, size, hard)[0] for i in range(n)])
+def _frames(n: int, seed: int, faces: list[cutouts.Cutout], scenes: list[np.ndarray], size: int) -> np.ndarray:
+    return np.stack([compose(np.random.default_rng((seed, i)), faces, scenes, size)[0] for i in range(n)])

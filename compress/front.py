@@ -62,10 +62,13 @@ def told(trials: Trials, asked: Asked) -> str:
     name = f"{chosen.network} {chosen.precision}: {100 * found.accuracy:.2f} %, {found.relative:.2f} times the latency"
     if wrong:
         return f"no configuration holds the budgets of {asked.target.name}; nearest is {name} ({'; '.join(wrong)})"
-    return (
-        f"{name} holds the budgets of {asked.target.name}. Its network: {asked.out / 'networks' / chosen.network}; "
-        "it was trained on for a short while only, python -m compress.prune --recipe trains one in full"
+    made = asked.out / "networks" / chosen.network
+    network = (
+        f"Its network: {made}; it was trained on for a short while only, python -m compress.prune --recipe trains one in full"
+        if made.exists()
+        else f"It is the network as it came: {asked.base}"
     )
+    return f"{name} holds the budgets of {asked.target.name}. {network}"
 
 
 def to_json(trials: Trials, target: Target, out: Path) -> dict:
@@ -87,12 +90,13 @@ def to_json(trials: Trials, target: Target, out: Path) -> dict:
 
 
 def table(trials: Trials, target: Target):
-    """The front as a rich table, with what each configuration breaks."""
+    """The front as a rich table."""
+    from rich import box
     from rich.table import Table
 
     labelled = any(found.paired.drop_points is not None for _, found in trials)
-    shown = Table(title=f"Pareto front for {target.name}")
-    for name in ("input", "blocks out", "width", "precision"):
+    shown = Table(title=f"Pareto front for {target.name}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("input", "blocks out", "width", "type"):
         shown.add_column(name, justify="right")
     shown.add_column("accuracy %" if labelled else "agreement %", justify="right")
     for name in ("latency ms", "× as it came", "MB"):
@@ -108,9 +112,15 @@ def table(trials: Trials, target: Target):
             f"{found.latency_ms:.3f}{' (proxy)' if found.proxy else ''}",
             f"{found.relative:.2f}",
             f"{found.artifact_mb:.2f}",
-            "; ".join(problems(found, target)) or "hold",
+            "break" if problems(found, target) else "hold",
         )
     return shown
+
+
+def broken(trials: Trials, target: Target) -> list[str]:
+    """One line for each configuration of the front that breaks budgets: which, and by how much."""
+    judged = ((chosen, problems(found, target)) for chosen, found in pareto(trials))
+    return [f"{chosen.network} {chosen.precision} breaks: {'; '.join(wrong)}" for chosen, wrong in judged if wrong]
 
 
 def draw(trials: Trials, target: Target, picture: Path) -> None:

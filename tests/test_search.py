@@ -51,6 +51,18 @@ def test_fastest_that_holds_the_budgets_is_chosen(target):
     assert (chosen.blocks, wrong) == (2, [])
 
 
+def test_what_was_chosen_is_told_with_its_network(target, tmp_path):
+    asked = Asked(tmp_path / "base", target, tmp_path, 1, 0, 0, None)
+    small = replace(BASE, blocks=3)
+    trials = [(BASE, found(0.85, 1.0)), (small, found(0.849, 0.6, 1.0))]
+    (tmp_path / "networks" / small.network).mkdir(parents=True)
+    assert f"Its network: {tmp_path / 'networks' / 's48-b3-w1000'}; it was trained on" in front.told(trials, asked)
+    assert front.broken(trials, target) == ["s48-b0-w1000 int8 breaks: fps is 500, at least 600 is asked for"]
+    roomy = replace(target, budgets={})
+    told = front.told(trials[:1], replace(asked, target=roomy))
+    assert "holds the budgets of i7" in told and f"the network as it came: {tmp_path / 'base'}" in told
+
+
 def test_nearest_is_named_when_nothing_holds(target, tmp_path):
     trials = [(BASE, found(0.85, 1.0)), (replace(BASE, blocks=3), found(0.70, 1.5, 3.0))]
     chosen, _, wrong = front.choose(trials, target)

@@ -19,14 +19,10 @@ SHAPES = (
 )
 """Width and height of a frame as fractions of the input's side: 4:3, 16:9, 3:2, upright ones, square ones, and some that
 leave most of it empty, for the network must be quiet there too."""
-USUAL_SHAPES = 8
-"""How many of them do not."""
 COUNTS = (0.08, 0.34, 0.25, 0.15, 0.1, 0.08)
 """Probability of no, one, two … faces asked for in a composed frame; those that find no room are left out."""
 LEAST_HEIGHT, SMALL, SMALL_FRAMES = 11.0, 40.0, 0.55
 """Heights of the smallest face and of the largest one in a frame of small faces, in pixels; how many frames are such."""
-USUAL_PART = 0.11
-"""Of the frame's height: the smallest face in frames that are not hard."""
 TURN = 13.0
 """Standard deviation of a face's roll in degrees; clipped at 30."""
 FLIPPED = [1, 0, 2, 4, 3]
@@ -43,7 +39,7 @@ class Composed:
     landmarks: list[np.ndarray] = field(default_factory=list)
 
 
-def compose(rng: np.random.Generator, faces: list[Cutout], scenes: list[np.ndarray], size: int, hard: bool = True):
+def compose(rng: np.random.Generator, faces: list[Cutout], scenes: list[np.ndarray], size: int):
     """One training frame.
 
     Args:
@@ -51,8 +47,6 @@ def compose(rng: np.random.Generator, faces: list[Cutout], scenes: list[np.ndarr
         faces: to choose from.
         scenes: uint8 (H, W) gray pictures without faces.
         size: side of the network's input, pixels.
-        hard: with frames of small faces only, hats, heads that look aside, figures without a face, and frames that leave most
-            of the square empty.
 
     Returns:
         image uint8 (size, size); boxes float32 (n, 4) x, y, width, height, and landmarks float32 (n, 5, 2), in its pixels.
@@ -62,9 +56,9 @@ def compose(rng: np.random.Generator, faces: list[Cutout], scenes: list[np.ndarr
     if kind < 0.2:
         made = _photograph(rng, faces[rng.integers(len(faces))], size)
     else:
-        made = _scene(rng, scenes, size, hard)
+        made = _scene(rng, scenes, size)
         if kind > 0.26:
-            _populate(rng, made, faces, scenes, hard)
+            _populate(rng, made, faces, scenes)
     picture = _taken(rng, made.image)
     full = np.full((size, size), FILL, np.uint8)
     full[: picture.shape[0], : picture.shape[1]] = picture
@@ -87,9 +81,9 @@ def _photograph(rng: np.random.Generator, face: Cutout, size: int) -> Composed:
     return made
 
 
-def _scene(rng: np.random.Generator, scenes: list[np.ndarray], size: int, hard: bool) -> Composed:
+def _scene(rng: np.random.Generator, scenes: list[np.ndarray], size: int) -> Composed:
     """A part of a scene, now and then nearly plain, in one of the frames' shapes."""
-    wide, high = SHAPES[rng.integers(len(SHAPES) if hard else USUAL_SHAPES)]
+    wide, high = SHAPES[rng.integers(len(SHAPES))]
     width, height = round(size * wide), round(size * high)
     image = people.piece(rng, scenes, width, height)
     if rng.random() < 0.2:
@@ -99,16 +93,14 @@ def _scene(rng: np.random.Generator, scenes: list[np.ndarray], size: int, hard: 
     return Composed(image)
 
 
-def _populate(
-    rng: np.random.Generator, made: Composed, faces: list[Cutout], scenes: list[np.ndarray], hard: bool
-) -> None:
+def _populate(rng: np.random.Generator, made: Composed, faces: list[Cutout], scenes: list[np.ndarray]) -> None:
     """Parts of scenes, figures without a face, then people: all that is behind faces before any face."""
     image = made.image
     for _ in range(rng.choice(3, p=[0.55, 0.3, 0.15])):
         people.distractor(rng, image, scenes)
-    for _ in range(rng.choice(3, p=[0.6, 0.25, 0.15]) if hard else 0):
+    for _ in range(rng.choice(3, p=[0.6, 0.25, 0.15])):
         people.figure(rng, image, scenes)
-    placed = _placed(rng, made, faces, hard)
+    placed = _placed(rng, made, faces)
     boxes = [_moved_box(face.box, matrix) for face, matrix, _ in placed]
     for box in boxes:
         if rng.random() < 0.6:
@@ -118,30 +110,27 @@ def _populate(
     for face, matrix, scale in placed:
         _paste(rng, made, face, matrix, scale)
     for box in boxes:
-        if hard and rng.random() < 0.18:
+        if rng.random() < 0.18:
             people.hat(rng, image, box, scenes)
         if rng.random() < 0.22:
             people.cover(rng, image, box, scenes)
 
 
-def _placed(
-    rng: np.random.Generator, made: Composed, faces: list[Cutout], hard: bool
-) -> list[tuple[Cutout, np.ndarray, float]]:
-    """Faces that find room, with their matrices and scales; more than half of the hard frames are of small faces only."""
+def _placed(rng: np.random.Generator, made: Composed, faces: list[Cutout]) -> list[tuple[Cutout, np.ndarray, float]]:
+    """Faces that find room, with their matrices and scales; more than half of the frames are of small faces only."""
     height, width = made.image.shape
-    wanted, small = rng.choice(len(COUNTS), p=COUNTS), rng.random() < SMALL_FRAMES and hard
-    least = LEAST_HEIGHT if hard else max(LEAST_HEIGHT, USUAL_PART * height)
+    wanted, small = rng.choice(len(COUNTS), p=COUNTS), rng.random() < SMALL_FRAMES
     wanted += rng.integers(0, 3) if small else 0
-    most = SMALL if small else max(2 * least, 1.15 * height / max(1, wanted) ** 0.7)
+    most = SMALL if small else max(2 * LEAST_HEIGHT, 1.15 * height / max(1, wanted) ** 0.7)
     placed = []
     for _ in range(wanted):
         face = faces[rng.integers(len(faces))]
-        tall = float(np.exp(rng.uniform(np.log(least), np.log(most))))
+        tall = float(np.exp(rng.uniform(np.log(LEAST_HEIGHT), np.log(most))))
         scale = tall / face.box[3]
         angle = float(np.clip(rng.normal(0, TURN), -30, 30))
         reach = 0.5 * tall * rng.choice([1.0, 0.5], p=[0.8, 0.2])  # the rest of a face may lie outside
         place = np.array([_between(rng, 0.8 * reach, width), _between(rng, reach, height)])
-        narrow = rng.uniform(0.6, 1) if hard and rng.random() < 0.2 else 1.0
+        narrow = rng.uniform(0.6, 1) if rng.random() < 0.2 else 1.0
         matrix = _matrix(rng, face.box[:2] + face.box[2:] / 2, scale, angle, place, narrow)
         if all(_is_free(_moved_box(face.box, matrix), _moved_box(f.box, m)) for f, m, _ in placed):
             placed.append((face, matrix, scale))

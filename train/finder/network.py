@@ -4,8 +4,6 @@ Plain 3×3, depthwise 3×3 and 1×1 convolutions, ReLU6, addition and the doubli
 every engine. Small faces are found at stride 4, middling ones at stride 8, large ones at stride 16, each by the cells at
 their middle; what the coarser levels know is handed down to the finer ones.
 
-Without a head at stride 4 it is the plainer network of the finder shipped first: nothing is handed down, ReLU has no bound.
-
 Sources: BlazeFace (arXiv:1907.05047) for the separable residual blocks, FCOS (arXiv:1904.01355) for boxes as distances from
 a cell, Feature Pyramid Networks (arXiv:1612.03144) for the way down, Generalized Focal Loss (arXiv:2006.04388) for scores
 that say how well the box will fit.
@@ -32,15 +30,13 @@ KINDS = {"scores": 1, "boxes": 4, "landmarks": 10}
 """Output → numbers a cell."""
 PRIOR = -4.0
 """Logit of the scores before training: faces are rare."""
-Activation = nn.ReLU | nn.ReLU6
 
 
 class Block(nn.Module):
     """Depthwise 3×3, 1×1, batch normalisation, activation; the input is added before it where its shape allows."""
 
-    def __init__(self, inp: int, out: int, activation: Activation, stride: int = 1):
+    def __init__(self, inp: int, out: int, stride: int = 1):
         super().__init__()
-        self.activation = activation
         self.depthwise = nn.Conv2d(inp, inp, 3, stride, 1, groups=inp, bias=False)
         self.pointwise = nn.Conv2d(inp, out, 1, bias=False)
         self.norm = nn.BatchNorm2d(out)
@@ -48,15 +44,15 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm(self.pointwise(self.depthwise(x)))
-        return self.activation(x + y if self.adds else y)
+        return F.relu6(x + y if self.adds else y)
 
 
 class Head(nn.Module):
     """Blocks, then one 1×1 convolution for each kind of output."""
 
-    def __init__(self, channels: int, depth: int, activation: Activation):
+    def __init__(self, channels: int, depth: int):
         super().__init__()
-        self.blocks = _stage(channels, channels, depth, activation, halves=False)
+        self.blocks = _stage(channels, channels, depth, halves=False)
         self.outputs = nn.ModuleDict({kind: nn.Conv2d(channels, width, 1) for kind, width in KINDS.items()})
         nn.init.constant_(self.outputs["scores"].bias, PRIOR)
         nn.init.constant_(self.outputs["boxes"].bias, 1.0)
@@ -75,35 +71,28 @@ class FaceFinder(nn.Module):
         channels: of the picture: 1 gray, 3 RGB.
         widths: channels at strides 2, 4, 8 and 16.
         depths: blocks at those strides, besides the one that halves the resolution.
-        heads: blocks of the heads at strides 4, 8 and 16, or at 8 and 16 only.
+        heads: blocks of the heads at strides 4, 8 and 16.
     """
 
-    def __init__(self, channels: int = 1, widths=(16, 32, 64, 96), depths=(0, 2, 4, 4), heads=(1, 1)):
+    def __init__(self, channels: int = 1, widths=(16, 32, 64, 128), depths=(0, 2, 4, 4), heads=(2, 1, 1)):
         super().__init__()
-        pyramid = len(heads) == len(STRIDES)
-        activation = nn.ReLU6() if pyramid else nn.ReLU()
         self.stem = nn.Sequential(
-            nn.Conv2d(channels, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), activation
+            nn.Conv2d(channels, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU6()
         )
         inputs = (widths[0], *widths[:-1])
         self.stages = nn.ModuleList(
-            _stage(inp, out, depth, activation, halves=level > 0)
+            _stage(inp, out, depth, halves=level > 0)
             for level, (inp, out, depth) in enumerate(zip(inputs, widths, depths, strict=True))
         )
-        found, strides = widths[-len(heads) :], STRIDES[-len(heads) :]
-        pairs = zip(found[1:], found[:-1], strict=True) if pyramid else ()
-        self.ways_down = nn.ModuleList(_way_down(*pair) for pair in pairs)
-        self.heads = nn.ModuleDict(
-            {str(s): Head(w, d, activation) for s, w, d in zip(strides, found, heads, strict=True)}
-        )
+        self.ways_down = nn.ModuleList(_way_down(inp, out) for inp, out in zip(widths[2:], widths[1:], strict=False))
+        self.heads = nn.ModuleDict({str(s): Head(w, d) for s, w, d in zip(STRIDES, widths[1:], heads, strict=True)})
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, channels, S, S) normalised → scores (B, N, 1) as logits, boxes (B, N, 4), landmarks (B, N, 10)."""
-        x, features = self.stem(x), []
-        for stage in self.stages:
+        x, features = self.stages[0](self.stem(x)), []
+        for stage in self.stages[1:]:
             x = stage(x)
             features.append(x)
-        features = features[-len(self.heads) :]
         for level in reversed(range(len(self.ways_down))):
             features[level] = F.relu6(features[level] + self.ways_down[level](features[level + 1]))
         levels = [head(y) for head, y in zip(self.heads.values(), features, strict=True)]
@@ -111,9 +100,9 @@ class FaceFinder(nn.Module):
         return scores, boxes, landmarks
 
 
-def _stage(inp: int, out: int, depth: int, activation: Activation, halves: bool) -> nn.Sequential:
-    first = [Block(inp, out, activation, 2)] if halves else []
-    return nn.Sequential(*first, *(Block(out, out, activation) for _ in range(depth)))
+def _stage(inp: int, out: int, depth: int, halves: bool) -> nn.Sequential:
+    first = [Block(inp, out, 2)] if halves else []
+    return nn.Sequential(*first, *(Block(out, out) for _ in range(depth)))
 
 
 def _way_down(inp: int, out: int) -> nn.Sequential:

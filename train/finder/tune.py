@@ -1,7 +1,7 @@
 """``python -m train.finder.tune``: choose the score from which a cell is a face, on pictures kept for that, and store it.
 
-The lowest threshold that gives at most ``MOST_FALSE`` faces a picture on the scenes of the tuning part – as they are and their
-four quarters – but never below ``LEAST``. What it finds of the tuning part's photographs is printed beside it.
+The lowest threshold that gives no face on the scenes of the tuning part – as they are and their four quarters – but never
+below ``LEAST``. What it finds of the tuning part's photographs is printed beside it.
 """
 
 import argparse
@@ -19,7 +19,6 @@ from train.data import finder
 from train.finder import checkpoint, judge, torch_detector
 from train.finder.graph import outputs
 
-MOST_FALSE = 1 / 50
 LEAST = 0.25
 STEPS = np.round(np.arange(LEAST, 0.96, 0.01), 2)
 
@@ -38,13 +37,12 @@ def main() -> int:
     network, spec = checkpoint.load(args.checkpoint)
     squares = scenes(spec, args.data)
     scores = false_scores(outputs(network, spec, squares), spec)
-    threshold = chosen(scores, len(squares))
+    threshold = chosen(scores)
     detector = torch_detector.load(args.checkpoint, threshold)
     photos = judge.on_faces(detector, finder.load("photos", ("tune",), args.data))
     replace(spec, threshold=threshold).save(args.checkpoint / checkpoint.SPEC)
-    false = int((scores >= threshold).sum())
     print(
-        f"threshold {threshold:.2f}: {false} false faces in {len(squares)} scenes and quarters, "
+        f"threshold {threshold:.2f}: no false face in {len(squares)} scenes and quarters, "
         f"{photos['found']['value']:.2%} of {photos['found']['n']} photographs' faces found; stored in {args.checkpoint}"
     )
     return 0
@@ -66,10 +64,9 @@ def false_scores(found: list[dict[str, np.ndarray]], spec: FinderSpec) -> np.nda
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def chosen(scores: np.ndarray, pictures: int) -> float:
-    """The lowest threshold with at most ``MOST_FALSE`` of these false faces a picture."""
-    kept = (step for step in STEPS if (scores >= step).sum() <= MOST_FALSE * pictures)
-    return float(next(kept, STEPS[-1]))
+def chosen(scores: np.ndarray) -> float:
+    """The lowest threshold that none of these false faces reaches."""
+    return float(next((step for step in STEPS if (scores < step).all()), STEPS[-1]))
 
 
 if __name__ == "__main__":
