@@ -24,8 +24,8 @@ FOLDER = Path(bundles.FINDER).parent
 FLOATS = ("RESHAPE", "CONCATENATION", "LOGISTIC")
 """What joins the levels' outputs: in int8 the levels and kinds of numbers would share one range."""
 LITERT_REACH = (95, 75, 50, 99)
-"""Tried in this order; see ``compress.quantize.litert_quantize``. On tuning photographs 95 did best with the shipped finder, whose
-activations have a bound; a network without one may need less."""
+"""Tried in this order; see ``compress.quantize.litert_quantize``. On tuning photographs 95 did best with the shipped finder,
+whose activations have a bound; a network without one may need less."""
 GOLDEN_FRAMES, GOLDEN_SEED, GOLDEN_SIZE = 3, 4, (320, 240)
 
 
