@@ -77,9 +77,14 @@ def test_int8_must_keep_the_label_even_within_tolerance():
 
 def test_writing_again_gives_the_same_bytes(copy):
     names = {(e, p): stored(f"probabilities_{e}_{p}") for e, p in ARTIFACTS}
-    golden.write(copy.folder, copy.spec, stored("frames"), stored("landmarks"), names)
-    for name in (golden.ARRAYS, golden.WORDS):
-        assert (copy.folder / name).read_bytes() == (TINY / name).read_bytes()
+    written = []
+    for _ in range(2):
+        golden.write(copy.folder, copy.spec, stored("frames"), stored("landmarks"), names)
+        written.append([(copy.folder / name).read_bytes() for name in (golden.ARRAYS, golden.WORDS)])
+    assert written[0] == written[1]
+    with np.load(copy.folder / golden.ARRAYS, allow_pickle=False) as file:  # another Python may pack the arrays in other bytes
+        assert all(np.array_equal(file[name], stored(name)) for name in file)
+    assert written[0][1] == (TINY / golden.WORDS).read_bytes()
 
 
 def test_missing_vectors(copy):
