@@ -82,7 +82,8 @@ def test_writing_again_gives_the_same_bytes(copy):
         golden.write(copy.folder, copy.spec, stored("frames"), stored("landmarks"), names)
         written.append([(copy.folder / name).read_bytes() for name in (golden.ARRAYS, golden.WORDS)])
     assert written[0] == written[1]
-    with np.load(copy.folder / golden.ARRAYS, allow_pickle=False) as file:  # another Python may pack the arrays in other bytes
+    # Another Python may pack the same arrays in other bytes.
+    with np.load(copy.folder / golden.ARRAYS, allow_pickle=False) as file:
         assert all(np.array_equal(file[name], stored(name)) for name in file)
     assert written[0][1] == (TINY / golden.WORDS).read_bytes()
 
