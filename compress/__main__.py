@@ -85,8 +85,7 @@ def searched(args: argparse.Namespace, target: targets.Target) -> int:
     for file in (out / "front.json", *([args.json] if args.json else [])):
         write_json(file, result)
     Console().print(front.table(trials, target))
-    print(*front.broken(trials, target), sep="\n")
-    print(front.told(trials, asked))
+    print(*front.broken(trials, target), front.told(trials, asked), sep="\n")
     return PASS if result["satisfied"] else BROKEN
 
 

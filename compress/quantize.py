@@ -123,15 +123,20 @@ def litert_quantize(
     quantizer.quantize(typical).export_model(str(destination), overwrite=True)
 
 
-def litert_divisions(source: Path) -> set[str]:
-    """Names of what a .tflite file's divisions give, and of what leads from a dividend to its divisor, as in x / ‖x‖."""
+def _litert_graph(source: Path) -> tuple[dict[int, str], list[dict], set[int]]:
+    """Of a .tflite file: its tensors' names by index, its operations in order, and the indices of its inputs."""
     from ai_edge_litert.interpreter import Interpreter
 
     model = Interpreter(str(source))
     names = {tensor["index"]: tensor["name"] for tensor in model.get_tensor_details()}
     operations = model._get_ops_details()  # the package has no public way to list them
+    return names, operations, {tensor["index"] for tensor in model.get_input_details()}
+
+
+def litert_divisions(source: Path) -> set[str]:
+    """Names of what a .tflite file's divisions give, and of what leads from a dividend to its divisor, as in x / ‖x‖."""
+    names, operations, pictures = _litert_graph(source)
     makers = {output: operation for operation in operations for output in operation["outputs"]}
-    pictures = {tensor["index"] for tensor in model.get_input_details()}
     found: set[int] = set()
     for operation in operations:
         if operation["op_name"] == "DIV":
@@ -162,11 +167,7 @@ def litert_moves(source: Path, moves: Set[str] = MOVES) -> list[set[str]]:
 
     Constants, such as where slices begin, belong to none: many operations share them.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
-    model = Interpreter(str(source))
-    names = {tensor["index"]: tensor["name"] for tensor in model.get_tensor_details()}
-    operations = model._get_ops_details()  # the package has no public way to list them
+    names, operations, _ = _litert_graph(source)
     made = {output for operation in operations for output in operation["outputs"]}
     groups: list[set[str]] = []
     for operation in operations:

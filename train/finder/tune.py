@@ -41,8 +41,9 @@ def main() -> int:
     detector = torch_detector.load(args.checkpoint, threshold)
     photos = judge.on_faces(detector, finder.load("photos", ("tune",), args.data))
     replace(spec, threshold=threshold).save(args.checkpoint / checkpoint.SPEC)
+    false = int((scores >= threshold).sum())
     print(
-        f"threshold {threshold:.2f}: no false face in {len(squares)} scenes and quarters, "
+        f"threshold {threshold:.2f}: {false} false faces in {len(squares)} scenes and quarters, "
         f"{photos['found']['value']:.2%} of {photos['found']['n']} photographs' faces found; stored in {args.checkpoint}"
     )
     return 0
