@@ -1,7 +1,8 @@
 """``python -m benchmarks.finding``: what finding a face costs, by the bundle's own finder, YuNet and Haar, in one run.
 
-Each detector is loaded in this process; rounds of some frames each take turns, so that a disturbance meets all alike. Then
-frame to label with every frame searched, in a process of its own that must not have loaded OpenCV.
+Each detector is loaded in this process; rounds of some frames each take turns, so that a disturbance meets all alike. "twice"
+is the bundle's own where every face is in doubt, and so looked at again. Then frame to label with every frame searched, in a
+process of its own that must not have loaded OpenCV.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ import numpy as np
 from edgefer import bundle, choose, detectors
 from edgefer.classifier import Classifier
 from edgefer.commands import note
+from edgefer.detectors.own import Own
 from edgefer.errors import exit_with
 from edgefer.files import write_json
 from edgefer.loop import FrameLoop
@@ -76,7 +79,10 @@ def detecting(args: argparse.Namespace) -> dict:
     """Milliseconds a frame of every detector that is there: median and best of all, and the samples."""
     opened, choice = _chosen(args)
     frames = np.load(args.frames, allow_pickle=False)
-    there = {"own": detectors.load("own", own=opened.finder_model(*choice)), "haar": detectors.load("haar")}
+    own = detectors.load("own", own=opened.finder_model(*choice))
+    there = {"own": own, "haar": detectors.load("haar")}
+    if own.spec.doubt is not None:
+        there["twice"] = Own(own.engine, replace(own.spec, threshold=1.0))
     if args.yunet:
         there["yunet"] = detectors.load("yunet", args.yunet)
     samples = {name: [] for name in there}

@@ -117,6 +117,14 @@ def test_nothing_above_the_threshold_is_nothing():
     assert len(decode(outputs_of((5, 0.49, 1.0)), SPEC, 0.4).scores) == 1
 
 
+def test_doubtful_cells_are_given_but_move_no_better_face():
+    sure = outputs_of((5, 0.9, 1.0), (6, 0.6, 1.0))
+    both = outputs_of((5, 0.9, 1.0), (6, 0.6, 1.0), (9, 0.4, 1.0), (15, 0.4, 0.25))
+    found, wanted = decode(both, SPEC, doubt=0.3), decode(sure, SPEC)
+    assert found.scores.tolist() == [np.float32(0.9), np.float32(0.4)]
+    assert found.boxes[0].tolist() == wanted.boxes[0].tolist() and found.boxes[1].tolist() == [24, 24, 32, 32]
+
+
 def test_boxes_without_area_do_not_hang():
     found = decode(outputs_of((5, 0.9, 0.0), (6, 0.8, -1.0)), SPEC)
     assert len(found.scores) == 2
@@ -136,6 +144,8 @@ def test_spec_goes_through_json(tmp_path):
         ({"strides": [0, 16]}, "'strides' must be whole numbers"),
         ({"input_size": 3}, "'input_size' must be a whole number from 16 to 1024"),
         ({"color": 1}, "field 'color' is unknown"),
+        ({"doubt": 0.3}, "'doubt' and 'confirm' must both be numbers"),
+        ({"doubt": 0.3, "confirm": 2}, "'doubt' and 'confirm' must both be numbers from 0 to 1"),
     ],
 )
 def test_a_wrong_spec_is_named(change, told):
@@ -158,6 +168,65 @@ class FakeEngine:
 def test_own_answers_in_pixels_of_the_original_frame():
     (face,) = Own(FakeEngine(), SPEC).detect(np.zeros((96, 128, 3), np.uint8))
     assert face.box == (16, 16, 64, 64) and face.detector == "own" and face.landmarks.tolist() == [[48, 48]] * 5
+
+
+class Answers:
+    """An engine that gives one answer after the other and keeps the squares it saw."""
+
+    input_shape = SPEC.input_shape
+    output_shapes = ((1, CELLS, 1), (1, CELLS, 4), (1, CELLS, 10))
+
+    def __init__(self, *answers):
+        self.answers, self.seen = list(answers), []
+
+    def run(self, image):
+        self.seen.append(image[0, :, :, 0])
+        answer = self.answers.pop(0)
+        return [answer[name] for name in ("scores", "boxes", "landmarks")]
+
+
+LOOKING = dataclasses.replace(SPEC, doubt=0.3, confirm=0.6)
+
+
+FRAME = np.random.default_rng(0).integers(0, 256, (320, 320), np.uint8)  # ten of its pixels are one of the square's
+DOUBTFUL = (15, 0.4, 1 / 16)  # 20 pixels about (280, 280) in the frame
+
+
+def test_a_doubtful_place_is_looked_at_again_larger():
+    engine = Answers(outputs_of(DOUBTFUL), outputs_of((10, 0.7, 0.2)))
+    (face,) = Own(engine, LOOKING).detect(FRAME)
+    square, (scale, _) = to_square(FRAME[219:, 219:], 32)  # 101 pixels, moved into the frame
+    assert len(engine.seen) == 2 and np.array_equal(engine.seen[1], square)
+    assert face.box == pytest.approx((219 + 16.8 * scale, 219 + 16.8 * scale, 6.4 * scale, 6.4 * scale), abs=1e-3)
+    assert face.landmarks[0] == pytest.approx([219 + 20 * scale] * 2, abs=1e-3) and face.score == np.float32(0.7)
+
+
+@pytest.mark.parametrize(
+    ("second", "why"),
+    [(outputs_of((10, 0.59, 0.2)), "no face even larger"), (outputs_of((0, 0.9, 0.2)), "a face, but elsewhere")],
+)
+def test_a_second_look_decides(second, why):
+    assert Own(Answers(outputs_of(DOUBTFUL), second), LOOKING).detect(FRAME) == [], why
+
+
+def test_looking_again_costs_nothing_where_nothing_is_in_doubt():
+    plain = outputs_of((0, 0.9, 0.25), (15, 0.29, 0.25))
+    assert len(Own(Answers(plain), LOOKING).detect(FRAME)) == 1
+    assert Own(Answers(outputs_of(DOUBTFUL)), SPEC).detect(FRAME) == [], "a finder that never looks twice"
+    assert Own(Answers(outputs_of(DOUBTFUL)), LOOKING).detect(FRAME[:32, :32]) == [], "it cannot be seen any larger"
+
+
+def test_looks_are_limited_and_find_no_face_twice():
+    four = outputs_of(*((cell, 0.4 + cell / 200, 1 / 16) for cell in (0, 3, 12, 15)))
+    none = outputs_of()
+    engine = Answers(four, none, none, none)
+    assert Own(engine, LOOKING).detect(FRAME) == [] and engine.answers == []
+    # The known face is 160…240 both ways; the second look's, 120…280, holds it: 1/4 of their union.
+    known, again = (10, 0.9, 0.25), outputs_of((10, 0.7, 0.5))
+    beside = outputs_of(known, (11, 0.4, 0.5))
+    for overlap, faces in ((0.2, 1), (0.3, 2)):
+        finder_ = Own(Answers(beside, again), dataclasses.replace(LOOKING, overlap=overlap))
+        assert len(finder_.detect(FRAME)) == faces
 
 
 def test_own_refuses_what_is_no_frame():

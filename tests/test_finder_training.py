@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -249,10 +251,20 @@ def test_a_run_trains_resumes_and_gives_a_checkpoint(small_photos, tmp_path, mon
         run(3)
 
 
-def test_threshold_is_the_lowest_without_a_false_face():
-    assert tune.chosen(np.array([0.405, 0.3])) == pytest.approx(0.41)
-    assert tune.chosen(np.empty(0)) == tune.LEAST
-    assert tune.chosen(np.full(50, 0.99)) == tune.STEPS[-1]
+def test_threshold_is_the_lowest_with_so_many_false_faces():
+    assert tune.chosen(np.array([0.405, 0.3]), 0) == pytest.approx(0.41)
+    assert tune.chosen(np.array([0.405, 0.3]), 1) == pytest.approx(0.31)
+    assert tune.chosen(np.empty(0), 0) == tune.LEAST
+    assert tune.chosen(np.full(50, 0.99), 1) == tune.STEPS[-1]
+
+
+def test_the_command_chooses_thresholds(small_photos, tmp_path, monkeypatch, capsys):
+    copy = Path(shutil.copytree(checkpoint.SHIPPED, tmp_path / "finder"))
+    monkeypatch.setattr("sys.argv", ["tune", "--checkpoint", str(copy), "--data", str(small_photos)])
+    assert tune.main() == 0
+    spec = checkpoint.load(copy)[1]
+    assert tune.LEAST <= spec.doubt <= spec.threshold and spec.confirm >= tune.LEAST
+    assert f"threshold {spec.threshold:.2f}, at the second look {spec.confirm:.2f}" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,33 @@ def frames(count: int = 6) -> list[np.ndarray]:
     return made + [cv2.imread(str(path))[..., ::-1] for path in found]
 
 
+def far_away(count: int = 8) -> list[np.ndarray]:
+    """Synthetic frames in which everything is a quarter as large as it was: faces that are looked at twice."""
+    from train.data import synthetic
+
+    made = []
+    for i, near in enumerate(synthetic.frames(count, 31)[0]):
+        frame, far = (
+            cv2.GaussianBlur(near, (0, 0), 40),
+            cv2.resize(near, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA),
+        )
+        top, left = 40 + 23 * i, 30 + 37 * i
+        frame[top : top + len(far), left : left + far.shape[1]] = far
+        made.append(frame)
+    return made
+
+
+class Counted:
+    """An engine that counts its runs."""
+
+    def __init__(self, engine):
+        self.engine, self.runs = engine, 0
+
+    def run(self, image):
+        self.runs += 1
+        return self.engine.run(image)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_golden_vectors_are_those_of_the_export(shared_page, precision):
     found = shared_page.evaluate(
@@ -109,6 +136,7 @@ def test_frames_shrink_to_the_same_squares_bit_for_bit(shared_page, web_bundle):
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_faces_are_found_where_python_finds_them_and_cut_alike(shared_page, web_bundle, precision):
     own = detectors.load("own", own=web_bundle.finder_model("litert", precision))
+    own.engine = Counted(own.engine)
     classifier = Classifier(web_bundle, "litert", precision)
     shared_page.evaluate(
         """async (precision) => {
@@ -117,7 +145,8 @@ def test_faces_are_found_where_python_finds_them_and_cut_alike(shared_page, web_
         precision,
     )
     seen, levels = 0, []
-    for frame in frames():
+    pictures = frames() + far_away()
+    for frame in pictures:
         expected = own.detect(frame)
         found = shared_page.evaluate(
             f"""async (frame) => {{ {UNPACK}
@@ -137,7 +166,7 @@ def test_faces_are_found_where_python_finds_them_and_cut_alike(shared_page, web_
             np.testing.assert_allclose(face["probabilities"], classifier.classify(crop), atol=2 / 256 + 0.01)
             seen += 1
     shared_page.evaluate("window.own.delete()")
-    assert seen >= 8
+    assert seen >= 12 and own.engine.runs >= len(pictures) + 3  # some were looked at twice
     assert max(level.max() for level in levels) <= 1  # a sum in another order: seen in none to a few of 100 000 pixels
     assert np.mean([(level > 0).mean() for level in levels]) < 0.001
 

@@ -19,7 +19,9 @@ class Found(NamedTuple):
     """float32 (n, 5, 2)."""
 
 
-def decode(outputs: dict[str, np.ndarray], spec: FinderSpec, threshold: float | None = None) -> Found:
+def decode(
+    outputs: dict[str, np.ndarray], spec: FinderSpec, threshold: float | None = None, doubt: float | None = None
+) -> Found:
     """Read a graph's outputs: cells above the threshold, then non-maximum suppression that blends what it suppresses.
 
     Args:
@@ -27,9 +29,11 @@ def decode(outputs: dict[str, np.ndarray], spec: FinderSpec, threshold: float | 
             centre to the left, top, right and bottom edge, landmarks offsets x, y from it, both in the level's units.
         spec: of the network.
         threshold: instead of the spec's.
+        doubt: a lower score; from it on, what overlaps no better face is given as well, and changes nothing of the others.
     """
     scores = outputs["scores"].reshape(-1)
-    rows = np.flatnonzero(scores >= (spec.threshold if threshold is None else threshold))
+    threshold = np.float32(spec.threshold if threshold is None else threshold)
+    rows = np.flatnonzero(scores >= (threshold if doubt is None else np.float32(doubt)))
     if not len(rows):
         return Found(np.empty(0, np.float32), np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32))
     rows = rows[np.argsort(-scores[rows], kind="stable")]
@@ -38,7 +42,7 @@ def decode(outputs: dict[str, np.ndarray], spec: FinderSpec, threshold: float | 
     away = outputs["boxes"][0, rows] * unit
     boxes = np.concatenate([centre - away[:, :2], centre + away[:, 2:]], 1)
     points = (outputs["landmarks"][0, rows] * unit).reshape(-1, 5, 2) + centre[:, None]
-    return _suppressed(scores[rows], boxes, points, spec.overlap)
+    return _suppressed(scores[rows], boxes, points, spec.overlap, threshold)
 
 
 @lru_cache(maxsize=8)
@@ -53,8 +57,11 @@ def _grid(size: int, strides: tuple[int, ...], units: tuple[float, ...]) -> tupl
     return np.concatenate(centres), np.concatenate(spans)
 
 
-def _suppressed(scores: np.ndarray, boxes: np.ndarray, points: np.ndarray, overlap: float) -> Found:
-    """The best of each heap of overlapping boxes, with the heap's box and landmarks weighted by score (BlazeFace, 4)."""
+def _suppressed(scores: np.ndarray, boxes: np.ndarray, points: np.ndarray, overlap: float, threshold: float) -> Found:
+    """The best of each heap of overlapping boxes, with the heap's box and landmarks weighted by score (BlazeFace, 4).
+
+    In the heap of one that reaches the threshold only those that do have a weight.
+    """
     areas = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1)
     left = np.arange(len(scores))
     kept = []
@@ -65,6 +72,8 @@ def _suppressed(scores: np.ndarray, boxes: np.ndarray, points: np.ndarray, overl
         alike = common > overlap * (areas[best] + areas[left] - common)
         alike[0] = True  # even where its box has no area
         heap = left[alike]
+        if scores[best] >= threshold:
+            heap = heap[scores[heap] >= threshold]
         weights = scores[heap] / scores[heap].sum()
         kept.append((scores[best], weights @ boxes[heap], np.tensordot(weights, points[heap], 1)))
         left = left[~alike]

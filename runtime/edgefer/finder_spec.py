@@ -28,6 +28,10 @@ class FinderSpec:
     """Least score of a face."""
     overlap: float
     """Largest intersection over union of two faces."""
+    doubt: float | None = None
+    """Least score of a place that is looked at again, larger; None: none is. See ``edgefer.detectors.own``."""
+    confirm: float | None = None
+    """Least score, at that second look, of a face; None where there is none."""
     options: dict = field(default_factory=dict)
     """Constructor options of the network, as JSON values."""
     mean: float = 128.0
@@ -94,6 +98,9 @@ def _range_problems(value: dict) -> list[str]:
     for name in ("threshold", "overlap"):
         if not (is_number(value[name]) and 0 <= value[name] <= 1):
             problems.append(f"field '{name}' must be a number from 0 to 1")
+    doubt, confirm = value.get("doubt"), value.get("confirm")
+    if (doubt, confirm) != (None, None) and not all(is_number(v) and 0 <= v <= 1 for v in (doubt, confirm)):
+        problems.append("fields 'doubt' and 'confirm' must both be numbers from 0 to 1, or both be missing")
     if not (is_number(value.get("mean", 128.0)) and is_number(value.get("scale", 128.0)) and value.get("scale", 1)):
         problems.append("fields 'mean' and 'scale' must be numbers, 'scale' other than 0")
     return problems

@@ -1,7 +1,10 @@
-// How the face finder's outputs are read: edgefer/finder.py. Cells above the threshold, non-maximum suppression that blends.
+// The bundle's own face finder: edgefer/detectors/own.py, and how its outputs are read: edgefer/finder.py.
+// Cells above the threshold, non-maximum suppression that blends; doubtful places are looked at again, larger.
 
 import { toSquare } from "./shrink.js";
+import { overlap } from "./track.js";
 
+const LOOK_SIDE = 5, MOST_LOOKS = 3, LOOK_OVERLAP = 0.3;
 const WIDTHS = { 1: "scores", 4: "boxes", 10: "landmarks" };
 
 /** The bundle's own finder. @param {object} spec of finder.json @param model see engine.js */
@@ -14,18 +17,59 @@ export class Finder {
 
   /** Faces of a frame, largest first: {box: [x, y, w, h], score, landmarks: [[x, y] × 5]}, in the frame's pixels. */
   async find(frame) {
-    const { square, scale } = toSquare(frame, this.spec.input_size);
-    const found = await this.inSquare(square);
-    return found.map((face) => inFrame(face, scale)).sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3]);
+    const { threshold, doubt, confirm, input_size: size } = this.spec;
+    const { square, scale } = toSquare(frame, size);
+    const outputs = await this.run(square);
+    const faces = this.read(outputs, threshold, scale);
+    if (doubt != null && Math.max(frame.width, frame.height) > size) {
+      const places = this.read(outputs, doubt, scale).filter((place) => place.score < Math.fround(threshold));
+      for (const place of places.slice(0, MOST_LOOKS)) {
+        const face = await this.lookedAt(frame, place, confirm);
+        if (face && !faces.some((other) => overlap(face.box, other.box) > this.spec.overlap)) faces.push(face);
+      }
+    }
+    return faces.sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3]);
+  }
+
+  /** The best face at a doubtful place, seen larger, if there is one. */
+  async lookedAt(frame, place, confirm) {
+    const { part, corner } = about(frame, place.box);
+    const { square, scale } = toSquare(part, this.spec.input_size);
+    const found = this.read(await this.run(square), confirm, scale, corner);
+    return found.find((face) => overlap(face.box, place.box) >= LOOK_OVERLAP);
+  }
+
+  /** Faces in the frame's pixels, best first; corner: where the part of it that the square shows begins. */
+  read(outputs, threshold, scale, corner = [0, 0]) {
+    return decode(outputs, this.spec, this.grid, threshold).map((face) => inFrame(face, scale, corner));
   }
 
   /** Faces in the square's pixels, best first: {score, edges: [left, top, right, bottom], landmarks}. */
   async inSquare(square) {
+    return decode(await this.run(square), this.spec, this.grid);
+  }
+
+  async run(square) {
     const size = this.spec.input_size;
     const outputs = {};
     for (const { data, shape } of await this.model.run(square, [1, size, size, 1])) outputs[WIDTHS[shape[2]]] = data;
-    return decode(outputs, this.spec, this.grid);
+    return outputs;
   }
+}
+
+/** What a second look sees: the part of a frame about a box, moved into it, and where that begins. */
+function about({ data, width, height, channels }, [x, y, w, h]) {
+  const side = Math.max(0, Math.floor(LOOK_SIDE * Math.max(w, h))) + 1;
+  const [[left, wide], [top, high]] = [[x + w / 2, width], [y + h / 2, height]].map(([middle, end]) => {
+    const length = Math.min(side, end);
+    return [Math.min(Math.max(Math.floor(middle - length / 2), 0), end - length), length];
+  });
+  const part = { width: wide, height: high, channels, data: new Uint8Array(wide * high * channels) };
+  for (let row = 0; row < high; row++) {
+    const at = ((top + row) * width + left) * channels;
+    part.data.set(data.subarray(at, at + wide * channels), row * wide * channels);
+  }
+  return { part, corner: [left, top] };
 }
 
 /** Of every cell: x, y of its centre and what 1 stands for, in pixels. */
@@ -40,10 +84,10 @@ export function cells({ input_size, strides, units }) {
   return found;
 }
 
-export function decode({ scores, boxes, landmarks }, spec, grid = cells(spec)) {
+export function decode({ scores, boxes, landmarks }, spec, grid = cells(spec), threshold = spec.threshold) {
   const found = [];
   for (let row = 0; row < scores.length; row++) {
-    if (!(scores[row] >= Math.fround(spec.threshold))) continue;
+    if (!(scores[row] >= Math.fround(threshold))) continue;
     const [x, y, unit] = grid[row];
     const away = Array.from(boxes.subarray(4 * row, 4 * row + 4), (value) => value * unit);
     const points = [0, 1, 2, 3, 4].map((i) => [
@@ -57,11 +101,11 @@ export function decode({ scores, boxes, landmarks }, spec, grid = cells(spec)) {
 }
 
 /** The best of each heap of overlapping boxes, with the heap's box and landmarks weighted by score (BlazeFace, 4). */
-function suppressed(left, overlap) {
+function suppressed(left, most) {
   const kept = [];
   while (left.length) {
     const best = left[0];
-    const heap = left.filter((face) => face === best || alike(best.edges, face.edges, overlap));
+    const heap = left.filter((face) => face === best || alike(best.edges, face.edges, most));
     left = left.filter((face) => !heap.includes(face));
     const total = heap.reduce((sum, face) => sum + face.score, 0);
     const blend = (of) => heap.reduce((sum, face) => sum + (of(face) * face.score) / total, 0);
@@ -74,14 +118,18 @@ function suppressed(left, overlap) {
   return kept;
 }
 
-function alike(a, b, overlap) {
-  const span = (low, high) => Math.max(0, high - low);
+function alike(a, b, most) {
   const common = span(Math.max(a[0], b[0]), Math.min(a[2], b[2])) * span(Math.max(a[1], b[1]), Math.min(a[3], b[3]));
   const area = (e) => span(e[0], e[2]) * span(e[1], e[3]);
-  return common > overlap * (area(a) + area(b) - common);
+  return common > most * (area(a) + area(b) - common);
 }
 
-function inFrame({ score, edges, landmarks }, [sx, sy]) {
+function span(low, high) {
+  return Math.max(0, high - low);
+}
+
+function inFrame({ score, edges, landmarks }, [sx, sy], [x0, y0]) {
   const [left, top, right, bottom] = [edges[0] * sx, edges[1] * sy, edges[2] * sx, edges[3] * sy];
-  return { box: [left, top, right - left, bottom - top], score, landmarks: landmarks.map(([x, y]) => [x * sx, y * sy]) };
+  const box = [left + x0, top + y0, right - left, bottom - top];
+  return { box, score, landmarks: landmarks.map(([x, y]) => [x * sx + x0, y * sy + y0]) };
 }

@@ -25,8 +25,7 @@ class TorchEngine:
         return [found[name] for name in OUTPUTS]
 
 
-def load(folder: Path, threshold: float | None = None) -> Own:
-    """The detector of a checkpoint; raises as ``checkpoint.load``. ``threshold``: instead of the spec's."""
+def load(folder: Path, **changed) -> Own:
+    """The detector of a checkpoint; raises as ``checkpoint.load``. ``changed``: fields of its spec."""
     network, spec = checkpoint.load(folder)
-    spec = spec if threshold is None else replace(spec, threshold=threshold)
-    return Own(TorchEngine(network, spec), spec)
+    return Own(TorchEngine(network, spec), replace(spec, **changed))

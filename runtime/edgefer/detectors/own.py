@@ -1,8 +1,14 @@
 """The project's own face finder: a small network on the bundle's engine, five landmarks, no OpenCV.
 
 Frame → gray square (``shrink``) → network → cells above the threshold, non-maximum suppression (``edgefer.finder``).
+
+A small face has few pixels left in the square, and its score is low. So, where the frame was shrunk, places whose score lies
+from ``FinderSpec.doubt`` to the threshold are looked at again: the part of the frame about each, ``LOOK_SIDE`` times as long as
+its box, becomes a square of its own, and is a face if the network, seeing it larger, gives it ``FinderSpec.confirm``. That
+costs one more run of the network a place, ``MOST_LOOKS`` a frame at most; a frame whose faces are plain costs none.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +18,15 @@ from edgefer.align import check_frame
 from edgefer.detectors.shrink import to_square
 from edgefer.engines import contract
 from edgefer.errors import InputRejected
-from edgefer.faces import Face
-from edgefer.finder import decode
+from edgefer.faces import Face, overlap
+from edgefer.finder import Found, decode
 from edgefer.finder_spec import OUTPUTS, FinderSpec
+
+LOOK_SIDE = 5.0
+"""Of the part of a frame that a second look sees, in longer sides of the doubtful box."""
+MOST_LOOKS = 3
+LOOK_OVERLAP = 0.3
+"""Least intersection over union of the doubtful box and the face that the second look finds there."""
 
 
 class Own:
@@ -30,18 +42,49 @@ class Own:
     def detect(self, frame: np.ndarray) -> list[Face]:
         check_frame(frame)
         square, scale = to_square(frame, self.spec.input_size)
-        found = decode(self.outputs(square), self.spec)
-        faces = zip(found.scores, found.boxes, found.landmarks, strict=True)
-        return detectors.largest_first([self._face(*face, np.array(scale, np.float32)) for face in faces])
+        looks = self.spec.doubt is not None and max(frame.shape[:2]) > self.spec.input_size
+        found = decode(self.outputs(square), self.spec, doubt=self.spec.doubt if looks else None)
+        sure = int((found.scores >= np.float32(self.spec.threshold)).sum())
+        places = self._faces(found, scale)
+        faces = places[:sure]
+        for place in places[sure:][:MOST_LOOKS]:
+            face = self._looked_at(frame, place)
+            if face and all(overlap(face.box, other.box) <= self.spec.overlap for other in faces):
+                faces.append(face)
+        return detectors.largest_first(faces)
+
+    def _looked_at(self, frame: np.ndarray, place: Face) -> Face | None:
+        """The best face at a doubtful place, seen larger; None: it is none."""
+        left, top, right, bottom = _part(place, frame.shape)
+        square, scale = to_square(frame[top:bottom, left:right], self.spec.input_size)
+        found = self._faces(decode(self.outputs(square), self.spec, self.spec.confirm), scale, (left, top))
+        return next((face for face in found if overlap(face.box, place.box) >= LOOK_OVERLAP), None)
 
     def outputs(self, square: np.ndarray) -> dict[str, np.ndarray]:
         """What the network says of a gray square, uint8 (S, S): output → float32 (1, cells, width)."""
         return dict(zip(self._names, self.engine.run(square[None, :, :, None]), strict=True))
 
-    def _face(self, score: float, edges: np.ndarray, landmarks: np.ndarray, scale: np.ndarray) -> Face:
-        corner, far = edges[:2] * scale, edges[2:] * scale
-        box = tuple(map(float, (*corner, *(far - corner))))
-        return Face(box, float(score), self.name, landmarks * scale)
+    def _faces(self, found: Found, scale: tuple[float, float], corner: tuple[int, int] = (0, 0)) -> list[Face]:
+        """In the frame's pixels, best first; ``corner``: where the part of it that the square shows begins."""
+        scale, corner = np.array(scale, np.float32), np.array(corner, np.float32)
+        faces = []
+        for score, edges, landmarks in zip(*found, strict=True):
+            low, high = edges[:2] * scale, edges[2:] * scale
+            box = tuple(map(float, (*(low + corner), *(high - low))))
+            faces.append(Face(box, float(score), self.name, landmarks * scale + corner))
+        return faces
+
+
+def _part(place: Face, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom in whole pixels of what a second look sees: about the place, moved into the frame."""
+    x, y, width, height = place.box
+    side = max(0, math.floor(LOOK_SIDE * max(width, height))) + 1
+    edges = []
+    for middle, end in ((x + width / 2, shape[1]), (y + height / 2, shape[0])):
+        length = min(side, end)
+        start = min(max(math.floor(middle - length / 2), 0), end - length)
+        edges.append((start, start + length))
+    return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
 
 
 def load(model: Path, spec: FinderSpec, engine: str, threads: int = 1) -> Own:
