@@ -18,7 +18,15 @@ def small_study(tmp_path, monkeypatch) -> str:
         "pupil": {"set": {"ldg_share": 1.0}, "ldg": ["teacher"]},
     }
     text = json.dumps(
-        {"title": "Small", "about": "A test.", "recipe": "efficientface", "set": SMALL, "seeds": [0], "rows": rows}
+        {
+            "title": "Small",
+            "about": "A test.",
+            "recipe": "efficientface",
+            "set": SMALL,
+            "seeds": [0],
+            "rows": rows,
+            "found": "So it is.",
+        }
     )
     (tmp_path / "studies/small.yaml").write_text(text)
     monkeypatch.setattr(study, "FOLDER", tmp_path / "studies")
@@ -27,7 +35,8 @@ def small_study(tmp_path, monkeypatch) -> str:
 
 def test_a_study_is_run_once_and_rendered(small_study, small_ferplus, tmp_path, monkeypatch):
     records = tmp_path / "docs/results"
-    assert "not run" in study.table(small_study, records)
+    nothing = study.table(small_study, records)
+    assert "not run" in nothing and "So it is." not in nothing
     with pytest.raises(UsageError, match="nobody"):
         study.run(small_study, str(small_ferplus), tmp_path / "runs", records, ["nobody"])
     study.run(small_study, str(small_ferplus), tmp_path / "runs", records, ["teacher"])
@@ -41,7 +50,7 @@ def test_a_study_is_run_once_and_rendered(small_study, small_ferplus, tmp_path, 
     study.run(small_study, str(small_ferplus), tmp_path / "runs", records)
     page = study.render(records)
     assert f"| teacher | {100 * runs[0]['accuracy']:.2f} [" in page
-    assert "88.97" in page
+    assert "88.97" in page and "So it is." in page
     assert "not run" not in page
 
 

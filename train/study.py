@@ -33,6 +33,9 @@ Made by `python -m train.study --render` from the run records in `docs/results/`
 protocol, last epoch, no selection among epochs. The interval is Wilson's for the mean accuracy on these faces and does not
 cover the choice of seeds, whose range stands beside it. No network here has seen a face-recognition data set; the published
 ones mostly have.
+
+Machine time is short, so one seed of every row comes before the next, and the studies have this order: the default, label
+distributions, EfficientFace, the systems, Imponderous Net, CS-GResNet. What has not been run says so.
 """
 
 
@@ -73,6 +76,8 @@ class Study:
     """Fields changed in every row."""
     limit: int = 0
     """Only the first so many training rows; 0: all."""
+    found: str = ""
+    """What the finished rows say, in words; below the table."""
 
 
 def names() -> list[str]:
@@ -178,7 +183,8 @@ def table(name: str, records: Path) -> str:
     for row, chosen in study.rows.items():
         runs = [r for r in done if r["row"] == row]
         lines.append(f"| {row} | {_figures(runs)} | {chosen.published or '–'} |")
-    return "\n".join([*lines, "", f"`python -m train.study --study {name}`", ""])
+    found = [study.found.strip(), ""] if study.found and done else []
+    return "\n".join([*lines, "", *found, f"`python -m train.study --study {name}`", ""])
 
 
 def _figures(runs: list[dict]) -> str:
