@@ -213,7 +213,8 @@ def test_looking_again_costs_nothing_where_nothing_is_in_doubt():
     plain = outputs_of((0, 0.9, 0.25), (15, 0.29, 0.25))
     assert len(Own(Answers(plain), LOOKING).detect(FRAME)) == 1
     assert Own(Answers(outputs_of(DOUBTFUL)), SPEC).detect(FRAME) == [], "a finder that never looks twice"
-    assert Own(Answers(outputs_of(DOUBTFUL)), LOOKING).detect(FRAME[:32, :32]) == [], "it cannot be seen any larger"
+    for answer, frame in ((DOUBTFUL, FRAME[:32, :32]), ((19, 0.4, 0.12), FRAME)):  # a small frame; 154 of 320 pixels
+        assert Own(Answers(outputs_of(answer)), LOOKING).detect(frame) == [], "it cannot be seen any larger"
 
 
 def test_looks_are_limited_and_find_no_face_twice():
@@ -221,9 +222,8 @@ def test_looks_are_limited_and_find_no_face_twice():
     none = outputs_of()
     engine = Answers(four, none, none, none)
     assert Own(engine, LOOKING).detect(FRAME) == [] and engine.answers == []
-    # The known face is 160…240 both ways; the second look's, 120…280, holds it: 1/4 of their union.
-    known, again = (10, 0.9, 0.25), outputs_of((10, 0.7, 0.5))
-    beside = outputs_of(known, (11, 0.4, 0.5))
+    # A place beside a known face; what the second look finds there shares 0.23 of its union with the known one.
+    beside, again = outputs_of((10, 0.9, 0.2), (11, 0.4, 0.35)), outputs_of((10, 0.7, 0.6))
     for overlap, faces in ((0.2, 1), (0.3, 2)):
         finder_ = Own(Answers(beside, again), dataclasses.replace(LOOKING, overlap=overlap))
         assert len(finder_.detect(FRAME)) == faces

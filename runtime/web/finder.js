@@ -4,7 +4,7 @@
 import { toSquare } from "./shrink.js";
 import { overlap } from "./track.js";
 
-const LOOK_SIDE = 5, MOST_LOOKS = 3, LOOK_OVERLAP = 0.3;
+const LOOK_SIDE = 5, LEAST_LOOK = 1.5, MOST_PART = 2 / 3, MOST_LOOKS = 3, LOOK_OVERLAP = 0.3;
 const WIDTHS = { 1: "scores", 4: "boxes", 10: "landmarks" };
 
 /** The bundle's own finder. @param {object} spec of finder.json @param model see engine.js */
@@ -33,7 +33,9 @@ export class Finder {
 
   /** The best face at a doubtful place, seen larger, if there is one. */
   async lookedAt(frame, place, confirm) {
-    const { part, corner } = about(frame, place.box);
+    const seen = about(frame, place.box);
+    if (!seen) return undefined;
+    const { part, corner } = seen;
     const { square, scale } = toSquare(part, this.spec.input_size);
     const found = this.read(await this.run(square), confirm, scale, corner);
     return found.find((face) => overlap(face.box, place.box) >= LOOK_OVERLAP);
@@ -57,9 +59,11 @@ export class Finder {
   }
 }
 
-/** What a second look sees: the part of a frame about a box, moved into it, and where that begins. */
+/** What a second look sees: the part of a frame about a box, moved into it, and where that begins; null: it is large already. */
 function about({ data, width, height, channels }, [x, y, w, h]) {
-  const side = Math.max(0, Math.floor(LOOK_SIDE * Math.max(w, h))) + 1;
+  const wanted = Math.min(LOOK_SIDE * Math.max(w, h), MOST_PART * Math.max(width, height));
+  if (wanted < LEAST_LOOK * Math.max(w, h)) return null;
+  const side = Math.max(0, Math.floor(wanted)) + 1;
   const [[left, wide], [top, high]] = [[x + w / 2, width], [y + h / 2, height]].map(([middle, end]) => {
     const length = Math.min(side, end);
     return [Math.min(Math.max(Math.floor(middle - length / 2), 0), end - length), length];

@@ -3,9 +3,9 @@
 Frame → gray square (``shrink``) → network → cells above the threshold, non-maximum suppression (``edgefer.finder``).
 
 A small face has few pixels left in the square, and its score is low. So, where the frame was shrunk, places whose score lies
-from ``FinderSpec.doubt`` to the threshold are looked at again: the part of the frame about each, ``LOOK_SIDE`` times as long as
-its box, becomes a square of its own, and is a face if the network, seeing it larger, gives it ``FinderSpec.confirm``. That
-costs one more run of the network a place, ``MOST_LOOKS`` a frame at most; a frame whose faces are plain costs none.
+from ``FinderSpec.doubt`` to the threshold are looked at again: the part of the frame about each becomes a square of its own, and
+is a face if the network, seeing it larger, gives it ``FinderSpec.confirm``. That costs one more run of the network a place,
+``MOST_LOOKS`` a frame at most; a frame whose faces are plain costs none.
 """
 
 import math
@@ -22,8 +22,10 @@ from edgefer.faces import Face, overlap
 from edgefer.finder import Found, decode
 from edgefer.finder_spec import OUTPUTS, FinderSpec
 
-LOOK_SIDE = 5.0
-"""Of the part of a frame that a second look sees, in longer sides of the doubtful box."""
+LOOK_SIDE, LEAST_LOOK = 5.0, 1.5
+"""Of the part of a frame that a second look sees, in longer sides of the doubtful box, and how few it may be."""
+MOST_PART = 2 / 3
+"""Of the frame's longer side that such a part is long at most, so that everything is seen half as large again."""
 MOST_LOOKS = 3
 LOOK_OVERLAP = 0.3
 """Least intersection over union of the doubtful box and the face that the second look finds there."""
@@ -55,7 +57,10 @@ class Own:
 
     def _looked_at(self, frame: np.ndarray, place: Face) -> Face | None:
         """The best face at a doubtful place, seen larger; None: it is none."""
-        left, top, right, bottom = _part(place, frame.shape)
+        part = _part(place, frame.shape)
+        if part is None:
+            return None
+        left, top, right, bottom = part
         square, scale = to_square(frame[top:bottom, left:right], self.spec.input_size)
         found = self._faces(decode(self.outputs(square), self.spec, self.spec.confirm), scale, (left, top))
         return next((face for face in found if overlap(face.box, place.box) >= LOOK_OVERLAP), None)
@@ -75,10 +80,16 @@ class Own:
         return faces
 
 
-def _part(place: Face, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom in whole pixels of what a second look sees: about the place, moved into the frame."""
+def _part(place: Face, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom in whole pixels of what a second look sees: about the place, moved into the frame.
+
+    None: the place is too large to be seen any larger.
+    """
     x, y, width, height = place.box
-    side = max(0, math.floor(LOOK_SIDE * max(width, height))) + 1
+    side = min(LOOK_SIDE * max(width, height), MOST_PART * max(shape[:2]))
+    if side < LEAST_LOOK * max(width, height):
+        return None
+    side = max(0, math.floor(side)) + 1
     edges = []
     for middle, end in ((x + width / 2, shape[1]), (y + height / 2, shape[0])):
         length = min(side, end)
