@@ -3,8 +3,8 @@
 Frame → gray square (``shrink``) → network → cells above the threshold, non-maximum suppression (``edgefer.finder``).
 
 A small face has few pixels left in the square, and its score is low. So, where the frame was shrunk, places whose score lies
-from ``FinderSpec.doubt`` to the threshold are looked at again: the part of the frame about each becomes a square of its own, and
-is a face if the network, seeing it larger, gives it ``FinderSpec.confirm``. That costs one more run of the network a place,
+from ``FinderSpec.doubt`` to the threshold are looked at again: the part of the frame about each becomes a square of its own,
+and is a face if the network, seeing it larger, gives it ``FinderSpec.confirm``. That costs one more run of the network a place,
 ``MOST_LOOKS`` a frame at most; a frame whose faces are plain costs none.
 """
 
