@@ -67,7 +67,9 @@ def test_shipped_studies_are_recipes_that_build(name):
     for row in loaded.rows.values():
         overrides = [f"{k}={json.dumps(v)}" for k, v in {**loaded.set, **row.set}.items()]
         chosen = recipe.load(row.recipe or loaded.recipe, overrides)
-        assert set(recipe.load(row.recipe or loaded.recipe).options) <= set(chosen.options), "a row lost what its recipe sets"
+        assert set(recipe.load(row.recipe or loaded.recipe).options) <= set(chosen.options), (
+            "a row lost what its recipe sets"
+        )
         models.build(chosen.system, 8, chosen.channels, chosen.options)
         folders = [each for each in (row.start, *row.ldg) if each and each not in loaded.rows]
         assert all((study.ROOT / folder / "model.json").is_file() for folder in folders)
