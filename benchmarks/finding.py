@@ -1,8 +1,8 @@
 """``python -m benchmarks.finding``: what finding a face costs, by the bundle's own finder, YuNet and Haar, in one run.
 
 Each detector is loaded in this process; rounds of some frames each take turns, so that a disturbance meets all alike. "twice"
-is the bundle's own where every face is in doubt, and so looked at again. Then frame to label with every frame searched, in a
-process of its own that must not have loaded OpenCV.
+is the bundle's own where every face that can be seen larger is in doubt, and so looked at again. Then frame to label with every
+frame searched, in a process of its own that must not have loaded OpenCV.
 """
 
 import argparse

@@ -146,6 +146,7 @@ def test_spec_goes_through_json(tmp_path):
         ({"color": 1}, "field 'color' is unknown"),
         ({"doubt": 0.3}, "'doubt' and 'confirm' must both be numbers"),
         ({"doubt": 0.3, "confirm": 2}, "'doubt' and 'confirm' must both be numbers from 0 to 1"),
+        ({"doubt": 0.6, "confirm": 0.6}, "'doubt' must not be above 'threshold'"),
     ],
 )
 def test_a_wrong_spec_is_named(change, told):
@@ -188,42 +189,63 @@ class Answers:
 LOOKING = dataclasses.replace(SPEC, doubt=0.3, confirm=0.6)
 
 
-FRAME = np.random.default_rng(0).integers(0, 256, (320, 320), np.uint8)  # ten of its pixels are one of the square's
-DOUBTFUL = (15, 0.4, 1 / 16)  # 20 pixels about (280, 280) in the frame
+FRAME = np.random.default_rng(0).integers(0, 256, (240, 320), np.uint8)  # ten of its pixels are one of the square's
+DOUBTFUL = (11, 0.4, 1 / 16)  # 20 pixels about (280, 200) in the frame
+LARGE = (11, 0.4, 0.3)  # 96 pixels there
 
 
 def test_a_doubtful_place_is_looked_at_again_larger():
     engine = Answers(outputs_of(DOUBTFUL), outputs_of((10, 0.7, 0.2)))
     (face,) = Own(engine, LOOKING).detect(FRAME)
-    square, (scale, _) = to_square(FRAME[219:, 219:], 32)  # 101 pixels, moved into the frame
+    square, (scale, _) = to_square(FRAME[139:, 219:], 32)  # 101 pixels, moved into the frame
     assert len(engine.seen) == 2 and np.array_equal(engine.seen[1], square)
-    assert face.box == pytest.approx((219 + 16.8 * scale, 219 + 16.8 * scale, 6.4 * scale, 6.4 * scale), abs=1e-3)
-    assert face.landmarks[0] == pytest.approx([219 + 20 * scale] * 2, abs=1e-3) and face.score == np.float32(0.7)
+    assert face.box == pytest.approx((219 + 16.8 * scale, 139 + 16.8 * scale, 6.4 * scale, 6.4 * scale), abs=1e-3)
+    assert face.landmarks[0] == pytest.approx([219 + 20 * scale, 139 + 20 * scale], abs=1e-3)
+    assert face.score == np.float32(0.7)
+
+
+def test_a_second_look_sees_no_more_than_two_thirds_of_the_frame():
+    engine = Answers(outputs_of((0, 0.9, 1 / 16), LARGE), outputs_of((15, 0.7, 0.45)))
+    faces = Own(engine, LOOKING).detect(FRAME)
+    assert np.array_equal(engine.seen[1], to_square(FRAME[26:, 106:], 32)[0])  # 214 pixels
+    assert [face.score for face in faces] == [np.float32(0.7), np.float32(0.9)], "the larger one first"
+    low = Answers(outputs_of(DOUBTFUL), outputs_of())
+    Own(low, LOOKING).detect(FRAME[:32])
+    assert len(low.seen) == 2, "the longer side counts"
 
 
 @pytest.mark.parametrize(
     ("second", "why"),
-    [(outputs_of((10, 0.59, 0.2)), "no face even larger"), (outputs_of((0, 0.9, 0.2)), "a face, but elsewhere")],
+    [
+        (outputs_of((10, 0.59, 0.2)), "no face even larger"),
+        (outputs_of((0, 0.9, 0.2)), "a face, but elsewhere"),
+        (outputs_of((10, 0.9, 0.45)), "a face about there, but five times as large"),
+    ],
 )
 def test_a_second_look_decides(second, why):
     assert Own(Answers(outputs_of(DOUBTFUL), second), LOOKING).detect(FRAME) == [], why
 
 
 def test_looking_again_costs_nothing_where_nothing_is_in_doubt():
-    plain = outputs_of((0, 0.9, 0.25), (15, 0.29, 0.25))
+    plain = outputs_of((0, 0.9, 0.25), (11, 0.29, 0.25))
     assert len(Own(Answers(plain), LOOKING).detect(FRAME)) == 1
     assert Own(Answers(outputs_of(DOUBTFUL)), SPEC).detect(FRAME) == [], "a finder that never looks twice"
     for answer, frame in ((DOUBTFUL, FRAME[:32, :32]), ((19, 0.4, 0.12), FRAME)):  # a small frame; 154 of 320 pixels
         assert Own(Answers(outputs_of(answer)), LOOKING).detect(frame) == [], "it cannot be seen any larger"
+    for half in (0, np.nan, np.inf):
+        assert Own(Answers(outputs_of((11, 0.4, half))), LOOKING).detect(FRAME) == [], "no box"
 
 
-def test_looks_are_limited_and_find_no_face_twice():
-    four = outputs_of(*((cell, 0.4 + cell / 200, 1 / 16) for cell in (0, 3, 12, 15)))
-    none = outputs_of()
-    engine = Answers(four, none, none, none)
+def test_looks_are_limited_to_the_best_and_find_no_face_twice():
+    none, cells = outputs_of(), (3, 11, 8, 0)  # with scores from 0.44 down
+    engine = Answers(outputs_of(*((cell, 0.44 - i / 100, 1 / 16) for i, cell in enumerate(cells))), none, none, none)
     assert Own(engine, LOOKING).detect(FRAME) == [] and engine.answers == []
+    for cell, seen in zip(cells[:3], engine.seen[1:], strict=True):
+        alone = Answers(outputs_of((cell, 0.4, 1 / 16)), none)
+        Own(alone, LOOKING).detect(FRAME)
+        assert np.array_equal(alone.seen[1], seen)
     # A place beside a known face; what the second look finds there shares 0.23 of its union with the known one.
-    beside, again = outputs_of((10, 0.9, 0.2), (11, 0.4, 0.35)), outputs_of((10, 0.7, 0.6))
+    beside, again = outputs_of((10, 0.9, 0.2), (11, 0.4, 0.35)), outputs_of((14, 0.7, 0.6))
     for overlap, faces in ((0.2, 1), (0.3, 2)):
         finder_ = Own(Answers(beside, again), dataclasses.replace(LOOKING, overlap=overlap))
         assert len(finder_.detect(FRAME)) == faces

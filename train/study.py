@@ -34,8 +34,9 @@ protocol, last epoch, no selection among epochs. The interval is Wilson's for th
 cover the choice of seeds, whose range stands beside it. No network here has seen a face-recognition data set; the published
 ones mostly have.
 
-Machine time is short, so one seed of every row comes before the next, and the studies have this order: the default, label
-distributions, EfficientFace, the systems, Imponderous Net, CS-GResNet. What has not been run says so.
+Machine time is short, so within a study one seed of every row comes before the next, and the studies were run in this order:
+the default, the Action-Unit graph, EfficientFace, label distributions, Imponderous Net, CS-GResNet, the systems. What has not
+been run says so.
 """
 
 

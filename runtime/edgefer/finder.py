@@ -9,7 +9,7 @@ from edgefer.finder_spec import FinderSpec
 
 
 class Found(NamedTuple):
-    """Faces in pixels of the graph's input, best score first."""
+    """Faces, and places in doubt where they were asked for, in pixels of the graph's input, best score first."""
 
     scores: np.ndarray
     """float32 (n,)."""
@@ -29,7 +29,8 @@ def decode(
             centre to the left, top, right and bottom edge, landmarks offsets x, y from it, both in the level's units.
         spec: of the network.
         threshold: instead of the spec's.
-        doubt: a lower score; from it on, what overlaps no better face is given as well, and changes nothing of the others.
+        doubt: a score at most the threshold. Places from it to the threshold that overlap no better one are returned too,
+            after the faces, whose boxes they do not change.
     """
     scores = outputs["scores"].reshape(-1)
     threshold = np.float32(spec.threshold if threshold is None else threshold)

@@ -25,11 +25,11 @@ class FinderSpec:
     units: tuple[float, ...]
     """Pixels that 1 stands for in the boxes and landmarks of each level."""
     threshold: float
-    """Least score of a face."""
+    """Least score of a face at the first look."""
     overlap: float
     """Largest intersection over union of two faces."""
     doubt: float | None = None
-    """Least score of a place that is looked at again, larger; None: none is. See ``edgefer.detectors.own``."""
+    """Least score, at most ``threshold``, of a place that ``edgefer.detectors.own`` looks at again, larger; None: none is."""
     confirm: float | None = None
     """Least score, at that second look, of a face; None where there is none."""
     options: dict = field(default_factory=dict)
@@ -101,6 +101,8 @@ def _range_problems(value: dict) -> list[str]:
     doubt, confirm = value.get("doubt"), value.get("confirm")
     if (doubt, confirm) != (None, None) and not all(is_number(v) and 0 <= v <= 1 for v in (doubt, confirm)):
         problems.append("fields 'doubt' and 'confirm' must both be numbers from 0 to 1, or both be missing")
+    elif doubt is not None and is_number(value["threshold"]) and doubt > value["threshold"]:
+        problems.append("field 'doubt' must not be above 'threshold'")
     if not (is_number(value.get("mean", 128.0)) and is_number(value.get("scale", 128.0)) and value.get("scale", 1)):
         problems.append("fields 'mean' and 'scale' must be numbers, 'scale' other than 0")
     return problems

@@ -4,7 +4,7 @@
 import { toSquare } from "./shrink.js";
 import { overlap } from "./track.js";
 
-const LOOK_SIDE = 5, LEAST_LOOK = 1.5, MOST_PART = 2 / 3, MOST_LOOKS = 3, LOOK_OVERLAP = 0.3;
+const LOOK_SIDE = 5, LEAST_LOOK = 1.5, MOST_PART = 2 / 3, SLACK = 1 / 64, MOST_LOOKS = 3, LOOK_OVERLAP = 0.3;
 const WIDTHS = { 1: "scores", 4: "boxes", 10: "landmarks" };
 
 /** The bundle's own finder. @param {object} spec of finder.json @param model see engine.js */
@@ -59,14 +59,14 @@ export class Finder {
   }
 }
 
-/** What a second look sees: the part of a frame about a box, moved into it, and where that begins; null: it is large already. */
+/** What a second look sees: the part of a frame about a box, moved into it, and where that begins; null: no box, or a large one. */
 function about({ data, width, height, channels }, [x, y, w, h]) {
-  const wanted = Math.min(LOOK_SIDE * Math.max(w, h), MOST_PART * Math.max(width, height));
-  if (wanted < LEAST_LOOK * Math.max(w, h)) return null;
-  const side = Math.max(0, Math.floor(wanted)) + 1;
+  const longer = Math.max(w, h);
+  const side = Math.min(LOOK_SIDE * longer, MOST_PART * Math.max(width, height));
+  if (!(Number.isFinite(x + y + w + h) && longer > 0 && side >= LEAST_LOOK * longer)) return null;
   const [[left, wide], [top, high]] = [[x + w / 2, width], [y + h / 2, height]].map(([middle, end]) => {
-    const length = Math.min(side, end);
-    return [Math.min(Math.max(Math.floor(middle - length / 2), 0), end - length), length];
+    const length = Math.min(Math.floor(side + SLACK) + 1, end);
+    return [Math.min(Math.max(Math.floor(middle - length / 2 + SLACK), 0), end - length), length];
   });
   const part = { width: wide, height: high, channels, data: new Uint8Array(wide * high * channels) };
   for (let row = 0; row < high; row++) {

@@ -1,8 +1,8 @@
 """``python -m train.finder.tune``: choose the scores from which something is a face, on pictures kept for that, and store them.
 
 On the scenes of the tuning part, as they are and their four quarters: the threshold of the first look is the lowest that
-gives no face; that of the second look, which decides about places from ``DOUBT`` on, the lowest that leaves ``MOST_WRONG``
-scenes with one. Both are at least ``LEAST``. What is found of the tuning part's photographs is printed beside them.
+gives no face; that of the second look, which decides about places from ``DOUBT`` on, the lowest that leaves at most
+``MOST_WRONG`` scenes with one. Both are at least ``LEAST``. What is found of the tuning part's photographs is printed too.
 """
 
 import argparse
@@ -43,16 +43,18 @@ def main() -> int:
     squares = [to_square(view, spec.input_size)[0] for views in seen for view in views]
     first = [decode(output, spec, LEAST).scores for output in outputs(network, spec, np.stack(squares))]
     threshold = chosen(np.concatenate(first), 0)
-    looking = torch_detector.load(args.checkpoint, threshold=threshold, doubt=DOUBT, confirm=LEAST)
+    values = {"threshold": threshold, "doubt": min(DOUBT, threshold)}
+    looking = torch_detector.load(args.checkpoint, **values, confirm=LEAST)
     worst = [max((face.score for view in views for face in looking.detect(view)), default=0.0) for views in seen]
-    confirm = chosen(np.array(worst), MOST_WRONG)
-    values = {"threshold": threshold, "doubt": min(DOUBT, threshold), "confirm": confirm}
-    photos = judge.on_faces(torch_detector.load(args.checkpoint, **values), finder.load("photos", ("tune",), args.data))
+    values["confirm"] = chosen(np.array(worst), MOST_WRONG)
+    detector = torch_detector.load(args.checkpoint, **values)
+    wrong = sum(any(detector.detect(view) for view in views) for views in seen)
+    photos = judge.on_faces(detector, finder.load("photos", ("tune",), args.data))
     replace(spec, **values).save(args.checkpoint / checkpoint.SPEC)
-    wrong = sum(score >= confirm for score in worst)
     print(
-        f"threshold {threshold:.2f}, at the second look {confirm:.2f}: faces in {wrong} of {len(seen)} scenes that have none, "
-        f"{photos['found']['value']:.2%} of {photos['found']['n']} photographs' faces found; stored in {args.checkpoint}"
+        f"threshold {threshold:.2f}, at the second look {values['confirm']:.2f}: faces in {wrong} of {len(seen)} scenes that "
+        f"have none, {photos['found']['value']:.2%} of {photos['found']['n']} photographs' faces found; "
+        f"stored in {args.checkpoint}"
     )
     return 0
 

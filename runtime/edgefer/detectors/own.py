@@ -23,10 +23,14 @@ from edgefer.finder import Found, decode
 from edgefer.finder_spec import OUTPUTS, FinderSpec
 
 LOOK_SIDE, LEAST_LOOK = 5.0, 1.5
-"""Of the part of a frame that a second look sees, in longer sides of the doubtful box, and how few it may be."""
+"""Side of the part of a frame that a second look sees, in longer sides of the doubtful box: wanted, and least."""
 MOST_PART = 2 / 3
-"""Of the frame's longer side that such a part is long at most, so that everything is seen half as large again."""
+"""The most that side may be of the frame's longer one, so that one of 1.5 input sizes or more is seen half as large again."""
+SLACK = 1 / 64
+"""Pixels added before the part's edges are rounded down, so that a float's last digit does not decide: the page in the browser
+cuts the same part."""
 MOST_LOOKS = 3
+"""Second looks a frame, the best scores first."""
 LOOK_OVERLAP = 0.3
 """Least intersection over union of the doubtful box and the face that the second look finds there."""
 
@@ -83,17 +87,17 @@ class Own:
 def _part(place: Face, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
     """Left, top, right, bottom in whole pixels of what a second look sees: about the place, moved into the frame.
 
-    None: the place is too large to be seen any larger.
+    None: the place is too large to be seen any larger, or is no box.
     """
     x, y, width, height = place.box
-    side = min(LOOK_SIDE * max(width, height), MOST_PART * max(shape[:2]))
-    if side < LEAST_LOOK * max(width, height):
+    longer = max(width, height)
+    side = min(LOOK_SIDE * longer, MOST_PART * max(shape[:2]))
+    if not (math.isfinite(x + y + width + height) and longer > 0 and side >= LEAST_LOOK * longer):
         return None
-    side = max(0, math.floor(side)) + 1
     edges = []
     for middle, end in ((x + width / 2, shape[1]), (y + height / 2, shape[0])):
-        length = min(side, end)
-        start = min(max(math.floor(middle - length / 2), 0), end - length)
+        length = min(math.floor(side + SLACK) + 1, end)
+        start = min(max(math.floor(middle - length / 2 + SLACK), 0), end - length)
         edges.append((start, start + length))
     return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
 
