@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from edgefer import align
 from edgefer.align import align_crop, box_to_box, check_frame, resize, similarity, to_channels
 from edgefer.errors import InputRejected
 from edgefer.faces import Face
@@ -147,3 +148,10 @@ def test_landmarks_whose_best_scale_is_zero():
     corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], float)
     with pytest.raises(InputRejected, match="do not lie as those of a face"):
         similarity(corners * [1, -1], corners)
+
+
+@pytest.mark.parametrize(("f", "channels"), [(2, 1), (3, 3), (7, 1)])
+def test_blocks_are_averaged(f, channels):
+    image = np.random.default_rng(f).integers(0, 256, (4 * f, 5 * f, channels)).astype(np.float32)
+    wanted = [[image[y : y + f, x : x + f].mean((0, 1)) for x in range(0, 5 * f, f)] for y in range(0, 4 * f, f)]
+    np.testing.assert_allclose(align._averaged(image, f), wanted, rtol=1e-5)
