@@ -55,10 +55,8 @@ def far_away(count: int = 8) -> list[np.ndarray]:
 
     made = []
     for i, near in enumerate(synthetic.frames(count, 31)[0]):
-        frame, far = (
-            cv2.GaussianBlur(near, (0, 0), 40),
-            cv2.resize(near, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA),
-        )
+        frame = cv2.GaussianBlur(near, (0, 0), 40)
+        far = cv2.resize(near, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
         top, left = 40 + 23 * i, 30 + 37 * i
         frame[top : top + len(far), left : left + far.shape[1]] = far
         made.append(frame)

@@ -123,13 +123,10 @@ function suppressed(left, most) {
 }
 
 function alike(a, b, most) {
+  const span = (low, high) => Math.max(0, high - low);
   const common = span(Math.max(a[0], b[0]), Math.min(a[2], b[2])) * span(Math.max(a[1], b[1]), Math.min(a[3], b[3]));
   const area = (e) => span(e[0], e[2]) * span(e[1], e[3]);
   return common > most * (area(a) + area(b) - common);
-}
-
-function span(low, high) {
-  return Math.max(0, high - low);
 }
 
 function inFrame({ score, edges, landmarks }, [sx, sy], [x0, y0]) {

@@ -1,6 +1,5 @@
 """A finder's checkpoint as a detector, in fp32 torch: what is judged before anything is exported."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ class TorchEngine:
         return [found[name] for name in OUTPUTS]
 
 
-def load(folder: Path, **changed) -> Own:
-    """The detector of a checkpoint; raises as ``checkpoint.load``. ``changed``: fields of its spec."""
+def load(folder: Path) -> Own:
+    """The detector of a checkpoint; raises as ``checkpoint.load``."""
     network, spec = checkpoint.load(folder)
-    return Own(TorchEngine(network, spec), replace(spec, **changed))
+    return Own(TorchEngine(network, spec), spec)

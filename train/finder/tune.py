@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from edgefer.detectors.own import Own
 from edgefer.detectors.shrink import to_square
 from edgefer.errors import exit_with
 from edgefer.finder import decode
 from train.data import finder
 from train.finder import checkpoint, judge, torch_detector
-from train.finder.graph import outputs
 
 LEAST = 0.25
 DOUBT = 0.4
@@ -38,21 +38,21 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     args = arguments()
-    network, spec = checkpoint.load(args.checkpoint)
+    detector = torch_detector.load(args.checkpoint)
+    spec, engine = detector.spec, detector.engine
     seen = scenes(args.data)
     squares = [to_square(view, spec.input_size)[0] for views in seen for view in views]
-    first = [decode(output, spec, LEAST).scores for output in outputs(network, spec, np.stack(squares))]
-    threshold = chosen(np.concatenate(first), 0)
-    values = {"threshold": threshold, "doubt": min(DOUBT, threshold)}
-    looking = torch_detector.load(args.checkpoint, **values, confirm=LEAST)
+    threshold = chosen(np.concatenate([decode(detector.outputs(square), spec, LEAST).scores for square in squares]), 0)
+    spec = replace(spec, threshold=threshold, doubt=min(DOUBT, threshold), confirm=LEAST)
+    looking = Own(engine, spec)
     worst = [max((face.score for view in views for face in looking.detect(view)), default=0.0) for views in seen]
-    values["confirm"] = chosen(np.array(worst), MOST_WRONG)
-    detector = torch_detector.load(args.checkpoint, **values)
+    spec = replace(spec, confirm=chosen(np.array(worst), MOST_WRONG))
+    detector = Own(engine, spec)
     wrong = sum(any(detector.detect(view) for view in views) for views in seen)
     photos = judge.on_faces(detector, finder.load("photos", ("tune",), args.data))
-    replace(spec, **values).save(args.checkpoint / checkpoint.SPEC)
+    spec.save(args.checkpoint / checkpoint.SPEC)
     print(
-        f"threshold {threshold:.2f}, at the second look {values['confirm']:.2f}: faces in {wrong} of {len(seen)} scenes that "
+        f"threshold {threshold:.2f}, at the second look {spec.confirm:.2f}: faces in {wrong} of {len(seen)} scenes that "
         f"have none, {photos['found']['value']:.2%} of {photos['found']['n']} photographs' faces found; "
         f"stored in {args.checkpoint}"
     )

@@ -53,7 +53,7 @@ class Own:
         sure = int((found.scores >= np.float32(self.spec.threshold)).sum())
         places = self._faces(found, scale)
         faces = places[:sure]
-        for place in places[sure:][:MOST_LOOKS]:
+        for place in places[sure : sure + MOST_LOOKS]:
             face = self._looked_at(frame, place)
             if face and all(overlap(face.box, other.box) <= self.spec.overlap for other in faces):
                 faces.append(face)
