@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scripted import Scripted
 
 from edgefer import bundle, detectors, finder, finder_golden, finder_parity
 from edgefer.detectors.own import Own
@@ -171,21 +172,6 @@ def test_own_answers_in_pixels_of_the_original_frame():
     assert face.box == (16, 16, 64, 64) and face.detector == "own" and face.landmarks.tolist() == [[48, 48]] * 5
 
 
-class Answers:
-    """An engine that gives one answer after the other and keeps the squares it saw."""
-
-    input_shape = SPEC.input_shape
-    output_shapes = ((1, CELLS, 1), (1, CELLS, 4), (1, CELLS, 10))
-
-    def __init__(self, *answers):
-        self.answers, self.seen = list(answers), []
-
-    def run(self, image):
-        self.seen.append(image[0, :, :, 0])
-        answer = self.answers.pop(0)
-        return [answer[name] for name in ("scores", "boxes", "landmarks")]
-
-
 LOOKING = dataclasses.replace(SPEC, doubt=0.3, confirm=0.6)
 
 
@@ -195,7 +181,7 @@ LARGE = (11, 0.4, 0.3)  # 96 pixels there
 
 
 def test_a_doubtful_place_is_looked_at_again_larger():
-    engine = Answers(outputs_of(DOUBTFUL), outputs_of((10, 0.7, 0.2)))
+    engine = Scripted(SPEC, outputs_of(DOUBTFUL), outputs_of((10, 0.7, 0.2)))
     (face,) = Own(engine, LOOKING).detect(FRAME)
     square, (scale, _) = to_square(FRAME[139:, 219:], 32)  # 101 pixels, moved into the frame
     assert len(engine.seen) == 2 and np.array_equal(engine.seen[1], square)
@@ -205,11 +191,11 @@ def test_a_doubtful_place_is_looked_at_again_larger():
 
 
 def test_a_second_look_sees_no_more_than_two_thirds_of_the_frame():
-    engine = Answers(outputs_of((0, 0.9, 1 / 16), LARGE), outputs_of((15, 0.7, 0.45)))
+    engine = Scripted(SPEC, outputs_of((0, 0.9, 1 / 16), LARGE), outputs_of((15, 0.7, 0.45)))
     faces = Own(engine, LOOKING).detect(FRAME)
     assert np.array_equal(engine.seen[1], to_square(FRAME[26:, 106:], 32)[0])  # 214 pixels
     assert [face.score for face in faces] == [np.float32(0.7), np.float32(0.9)], "the larger one first"
-    low = Answers(outputs_of(DOUBTFUL), outputs_of())
+    low = Scripted(SPEC, outputs_of(DOUBTFUL), outputs_of())
     Own(low, LOOKING).detect(FRAME[:32])
     assert len(low.seen) == 2, "the longer side counts"
 
@@ -223,31 +209,33 @@ def test_a_second_look_sees_no_more_than_two_thirds_of_the_frame():
     ],
 )
 def test_a_second_look_decides(second, why):
-    assert Own(Answers(outputs_of(DOUBTFUL), second), LOOKING).detect(FRAME) == [], why
+    assert Own(Scripted(SPEC, outputs_of(DOUBTFUL), second), LOOKING).detect(FRAME) == [], why
 
 
 def test_looking_again_costs_nothing_where_nothing_is_in_doubt():
     plain = outputs_of((0, 0.9, 0.25), (11, 0.29, 0.25))
-    assert len(Own(Answers(plain), LOOKING).detect(FRAME)) == 1
-    assert Own(Answers(outputs_of(DOUBTFUL)), SPEC).detect(FRAME) == [], "a finder that never looks twice"
+    assert len(Own(Scripted(SPEC, plain), LOOKING).detect(FRAME)) == 1
+    assert Own(Scripted(SPEC, outputs_of(DOUBTFUL)), SPEC).detect(FRAME) == [], "a finder that never looks twice"
     for answer, frame in ((DOUBTFUL, FRAME[:32, :32]), ((19, 0.4, 0.12), FRAME)):  # a small frame; 154 of 320 pixels
-        assert Own(Answers(outputs_of(answer)), LOOKING).detect(frame) == [], "it cannot be seen any larger"
+        assert Own(Scripted(SPEC, outputs_of(answer)), LOOKING).detect(frame) == [], "it cannot be seen any larger"
     for half in (0, np.nan, np.inf):
-        assert Own(Answers(outputs_of((11, 0.4, half))), LOOKING).detect(FRAME) == [], "no box"
+        assert Own(Scripted(SPEC, outputs_of((11, 0.4, half))), LOOKING).detect(FRAME) == [], "no box"
 
 
 def test_looks_are_limited_to_the_best_and_find_no_face_twice():
     none, cells = outputs_of(), (3, 11, 8, 0)  # with scores from 0.44 down
-    engine = Answers(outputs_of(*((cell, 0.44 - i / 100, 1 / 16) for i, cell in enumerate(cells))), none, none, none)
+    engine = Scripted(
+        SPEC, outputs_of(*((cell, 0.44 - i / 100, 1 / 16) for i, cell in enumerate(cells))), none, none, none
+    )
     assert Own(engine, LOOKING).detect(FRAME) == [] and engine.answers == []
     for cell, seen in zip(cells[:3], engine.seen[1:], strict=True):
-        alone = Answers(outputs_of((cell, 0.4, 1 / 16)), none)
+        alone = Scripted(SPEC, outputs_of((cell, 0.4, 1 / 16)), none)
         Own(alone, LOOKING).detect(FRAME)
         assert np.array_equal(alone.seen[1], seen)
     # A place beside a known face; what the second look finds there shares 0.23 of its union with the known one.
     beside, again = outputs_of((10, 0.9, 0.2), (11, 0.4, 0.35)), outputs_of((14, 0.7, 0.6))
     for overlap, faces in ((0.2, 1), (0.3, 2)):
-        finder_ = Own(Answers(beside, again), dataclasses.replace(LOOKING, overlap=overlap))
+        finder_ = Own(Scripted(SPEC, beside, again), dataclasses.replace(LOOKING, overlap=overlap))
         assert len(finder_.detect(FRAME)) == faces
 
 
