@@ -1,9 +1,11 @@
 """What several tests share. Tests of real data skip, and say so, where FER+ is not found."""
 
 import csv
+import importlib
 import os
 import shutil
 import signal
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +30,27 @@ CHECKPOINT = ROOT / "train/checkpoints/efficientface"
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """Started with it ignored, as a shell starts what runs in the background, tests' own programs would inherit that."""
+
+
+@pytest.fixture
+def program(monkeypatch, capfd):
+    """``program(module, *arguments)``: what ``python -m module`` does, in this process: its exit code, stdout and stderr.
+
+    For what ends in one sentence: a new process would spend seconds on importing torch.
+    """
+    from edgefer.errors import exit_with
+
+    def call(module: str, *arguments) -> subprocess.CompletedProcess:
+        main = importlib.import_module(f"{module}.__main__" if "." not in module else module).main
+        monkeypatch.setattr("sys.argv", [module, *map(str, arguments)])
+        capfd.readouterr()
+        try:
+            code = exit_with(main)
+        except SystemExit as stop:  # argparse's
+            code = stop.code
+        return subprocess.CompletedProcess(arguments, code, *capfd.readouterr())
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """The Action-Unit graph: its neighbours, the loss term, the files vectors come in, and the picture."""
 
 import math
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -220,11 +218,9 @@ class TestNumbers:
 
 
 class TestPicture:
-    def test_of_synthetic_faces(self, tmp_path):
-        command = [sys.executable, "-m", "train.au_graph", "--vectors", "synthetic", "--faces", "64"]
-        done = subprocess.run(
-            [*command, "--picture", str(tmp_path / "new" / "au.png")], capture_output=True, text=True, timeout=300
-        )
+    def test_of_synthetic_faces(self, program, tmp_path):
+        picture = tmp_path / "new" / "au.png"
+        done = program("train.au_graph", "--vectors", "synthetic", "--faces", "64", "--picture", picture)
         assert done.returncode == 0, done.stderr
         assert "64 faces, 18 Action Units, 8 labels" in done.stdout
         assert [p.name for p in (tmp_path / "new").iterdir()] == ["au.png"]

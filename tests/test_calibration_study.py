@@ -1,8 +1,5 @@
 """The study of calibration sets: what is in them, and how a changed network is judged."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -32,8 +29,7 @@ def test_a_network_that_answers_otherwise_is_told_so():
     )
 
 
-def test_without_data_it_says_what_it_needs(tmp_path, checkpoint_folder):
-    command = [sys.executable, "-m", "compress.calibration_study", "--checkpoint", str(checkpoint_folder)]
-    done = subprocess.run([*command, "--data", "synthetic"], capture_output=True, text=True, timeout=200)
+def test_without_data_it_says_what_it_needs(program, checkpoint_folder):
+    done = program("compress.calibration_study", "--checkpoint", checkpoint_folder, "--data", "synthetic")
     assert done.returncode == 3
     assert "needs FER+" in done.stderr

@@ -89,8 +89,8 @@ def test_command_writes_a_checkpoint_with_its_plan(tmp_path, checkpoint_folder):
     (["--checkpoint", "nowhere", "--target", "i7"], 6, "is not a folder"),
     (["--checkpoint", "nowhere", "--target", "i9"], 2, "unknown target 'i9'; devices.yaml has android, i7, rpi4, rpi4-em"),
 ])  # fmt: skip
-def test_mistakes(arguments, code, sentence):
-    result = subprocess.run([sys.executable, "-m", "compress", *arguments], capture_output=True, text=True, timeout=200)
+def test_mistakes(program, arguments, code, sentence):
+    result = program("compress", *arguments)
     assert result.returncode == code
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr

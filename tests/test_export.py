@@ -129,7 +129,7 @@ class TestBrokenRungs:
             ladder.int8("litert/int8", worse)
         assert ladder.int8("litert/int8", ladder.reference)["flip_rate"] == 0
 
-    def test_a_conversion_that_changes_the_network(self, shipped, monkeypatch, checkpoint_folder, tmp_path):
+    def test_a_conversion_that_changes_the_network(self, untrained, monkeypatch, tmp_path):
         """One exported weight differs from the checkpoint's: the first rung notices, and nothing is left behind."""
         real = to_litert.write_fp32
 
@@ -141,7 +141,7 @@ class TestBrokenRungs:
 
         monkeypatch.setattr(to_litert, "write_fp32", sabotaged)
         with pytest.raises(BudgetBroken, match="rung 'litert/fp32' is broken"):
-            build.bundle(checkpoint_folder, targets.get("i7"), "synthetic", tmp_path / "bundle")
+            build.bundle(untrained(), targets.get("i7"), "synthetic", tmp_path / "bundle")
         assert [p.name for p in tmp_path.iterdir()] == ["bundle.log"]
 
 

@@ -1,7 +1,6 @@
 """What a bundle gets beside its models: provenance, a benchmark's record, wheels to install without a network, a signature."""
 
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -250,7 +249,6 @@ def test_wheels_for_another_machine_are_refused_before_anything_is_sent(with_whe
     assert f"is not for {platform.machine()}" in capsys.readouterr().err and not (tmp_path / "device").exists()
 
 
-def test_camera_without_wheels_is_usage():
-    command = [sys.executable, "-m", "export", "--checkpoint", "x", "--target", "i7", "--camera"]
-    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
+def test_camera_without_wheels_is_usage(program):
+    done = program("export", "--checkpoint", "x", "--target", "i7", "--camera")
     assert done.returncode == 2 and "give --wheels too" in done.stderr

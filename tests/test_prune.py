@@ -15,7 +15,7 @@ from train.data import crops_of, synthetic
 @pytest.fixture(scope="module")
 def crops(shipped):
     _, spec = shipped
-    return crops_of(synthetic.faces(120, 5), spec.input_size, spec.channels)
+    return crops_of(synthetic.faces(40, 5), spec.input_size, spec.channels)
 
 
 def size(network: torch.nn.Module) -> int:

@@ -2,8 +2,6 @@
 
 import platform
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +45,6 @@ def test_table_names_what_differs():
     assert told[3] == "| litert | – | Haswell | +0.20 | 1.00% | 0.0010 | 0 |"
 
 
-def test_no_crops_are_refused():
-    command = [sys.executable, "-m", "export.saturation", "--checkpoint", "nowhere", "--crops", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=Path(__file__).parents[1])
+def test_no_crops_are_refused(program):
+    done = program("export.saturation", "--checkpoint", "nowhere", "--crops", "0")
     assert done.returncode == 2 and "at least one is needed" in done.stderr

@@ -154,8 +154,7 @@ def test_command_searches_and_says_what_holds(tiny, tmp_path):
     (["--system", "resnet18", "--checkpoint", "train/checkpoints/efficientface"], "is a checkpoint of efficientface, not of"),
     ([], "name a --checkpoint to quantise, or a --system to search"),
 ])  # fmt: skip
-def test_mistakes(arguments, sentence):
-    command = [sys.executable, "-m", "compress", "--target", "i7", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=search.ROOT)
+def test_mistakes(program, arguments, sentence):
+    done = program("compress", "--target", "i7", *arguments)
     assert done.returncode == 2
     assert sentence in done.stderr

@@ -1,6 +1,7 @@
 """Studies: what has a record is not run again, what was not run is said, and the table holds what the runs gave."""
 
 import json
+import sys
 
 import pytest
 
@@ -33,7 +34,12 @@ def small_study(tmp_path, monkeypatch) -> str:
     return "small"
 
 
-def test_a_study_is_run_once_and_rendered(small_study, small_ferplus, tmp_path, monkeypatch):
+def test_a_study_is_run_once_and_rendered(small_study, small_ferplus, program, tmp_path, monkeypatch):
+    def here(command, check):
+        assert command[:2] == [sys.executable, "-m"] and check
+        assert program(*command[2:]).returncode == 0
+
+    monkeypatch.setattr(study.subprocess, "run", here)
     records = tmp_path / "docs/results"
     nothing = study.table(small_study, records)
     assert "not run" in nothing and "So it is." not in nothing

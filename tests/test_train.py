@@ -87,24 +87,21 @@ def test_torchrun_starts_two_processes_that_train_one_network(small_ferplus, tmp
     assert spec.metrics["valid_faces"] == 24
 
 
-def test_ldg_and_its_share_go_together(small_ferplus, tmp_path):
-    result = train(small_ferplus, tmp_path / "run", "--set", "ldg_share=0.5")
+def test_ldg_and_its_share_go_together(program, small_ferplus, tmp_path):
+    result = program(*command(small_ferplus, tmp_path / "run")[2:], "--set", "ldg_share=0.5")
     assert result.returncode == 2
     assert "go together" in result.stderr
 
 
-def test_a_run_folder_belongs_to_one_run(small_ferplus, unbroken):
-    result = train(small_ferplus, unbroken, "--seed", "1")
+def test_a_run_folder_belongs_to_one_run(program, small_ferplus, unbroken):
+    result = program(*command(small_ferplus, unbroken)[2:], "--seed", "1")
     assert result.returncode == 6
     assert "another recipe, seed, limit, start or LDG" in result.stderr
 
 
-def test_without_data_one_sentence(tmp_path):
-    environment = {k: v for k, v in os.environ.items() if k != "EDGEFER_DATA"}
-    result = subprocess.run(
-        [sys.executable, "-m", "train", "--recipe", "efficientface", "--out", str(tmp_path / "run")],
-        capture_output=True, text=True, env=environment, timeout=120,
-    )  # fmt: skip
+def test_without_data_one_sentence(program, monkeypatch, tmp_path):
+    monkeypatch.delenv("EDGEFER_DATA", raising=False)
+    result = program("train", "--recipe", "efficientface", "--out", tmp_path / "run")
     assert result.returncode == 3
     assert "FER+ was not found" in result.stderr
     assert "Traceback" not in result.stderr
