@@ -14,7 +14,7 @@ from edgefer.spec import FERPLUS_LABELS
 from train import checkpoint, evaluate, models
 from train.data import ferplus
 from train.evaluate import __main__ as command
-from train.evaluate import data
+from train.evaluate import data, subject
 
 KEYS = {"accuracy", "ci95", "n", "macro_recall", "per_class_recall", "protocol"}
 """What other programs read; more may stand beside them."""
@@ -91,6 +91,23 @@ def test_seven_classes_leave_contempt_out(run, seven_folder, small_ferplus):
     assert result["n"] == 21
     assert result["confusion"]["labels"] == list(FERPLUS_LABELS[:7])
     assert run("--checkpoint", seven_folder, "--data", "synthetic")["n"] == 35
+
+
+def test_a_model_of_eight_is_judged_on_seven(run, checkpoint_folder, seven_folder, small_ferplus):
+    result = run("--checkpoint", checkpoint_folder, "--data", small_ferplus, "--seven")
+    assert result["protocol"] == "FER+ majority, 7 classes (without contempt), valid" and result["n"] == 21
+    assert list(result["per_class_recall"]) == list(FERPLUS_LABELS[:7])
+    already = ["--checkpoint", seven_folder, "--data", small_ferplus]
+    assert run(*already, "--seven") == run(*already)
+
+
+def test_contempt_is_no_answer_among_seven(shipped):
+    said = np.array([[0.2, 0.1, 0, 0, 0, 0, 0, 0.7], [0, 0, 0, 0, 0, 0, 0, 1]], np.float32)
+    judged = subject.without_contempt(subject.Subject("sure of contempt", shipped[1], lambda crops: said))
+    first, second = judged.probabilities(None)
+    assert first == pytest.approx([2 / 3, 1 / 3, 0, 0, 0, 0, 0])
+    assert second == pytest.approx([1 / 7] * 7)
+    assert judged.spec.labels == FERPLUS_LABELS[:7]
 
 
 def test_labels_are_fitted_to_the_model(small_ferplus):

@@ -29,6 +29,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--subset", type=Path, metavar="LIST", help="text file with the image names to evaluate on")
     parser.add_argument(
+        "--seven", action="store_true", help="without contempt among faces and answers, as most papers report FER+"
+    )
+    parser.add_argument(
         "--robustness",
         action="store_true",
         help="also hide parts of the faces, ten ways, and draw synthetic faces turned or occluded",
@@ -45,7 +48,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     args = arguments()
-    judged = _subject(args)
+    judged = subject.without_contempt(_subject(args)) if args.seven else _subject(args)
     faces, protocol = _faces(args, judged.spec)
     crops = crops_of(faces, judged.spec.input_size, judged.spec.channels)
     probabilities = judged.probabilities(crops)

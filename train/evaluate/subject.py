@@ -1,7 +1,7 @@
 """What is judged: a checkpoint run in fp32 torch, or an artifact of a bundle run by its engine."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,9 @@ from torch import nn
 from edgefer import bundle, engines
 from edgefer.spec import ModelSpec
 from train import checkpoint, graph
+
+SEVEN = 7
+"""Classes of FER+ without contempt, its last."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,20 @@ def of_artifact(folder: Path, engine: str | None = None, precision: str | None =
     return Subject(
         f"{opened.spec.system}, {name} {precision}", opened.spec, lambda crops: engine_probabilities(loaded, crops)
     )
+
+
+def without_contempt(judged: Subject) -> Subject:
+    """The same model choosing among FER+'s first seven classes: never contempt, the others' probabilities sum to 1 again."""
+    if len(judged.spec.labels) <= SEVEN:
+        return judged
+
+    def probabilities(crops: np.ndarray) -> np.ndarray:
+        kept = np.maximum(
+            judged.probabilities(crops)[:, :SEVEN], np.finfo(np.float32).tiny
+        )  # all may be 0 but contempt
+        return kept / kept.sum(1, keepdims=True)
+
+    return replace(judged, spec=replace(judged.spec, labels=judged.spec.labels[:SEVEN]), probabilities=probabilities)
 
 
 def engine_probabilities(engine: engines.Engine, crops: Iterable[np.ndarray]) -> np.ndarray:
