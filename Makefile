@@ -31,7 +31,7 @@ format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/ruff format .
 
 train: $(READY)  ## train the default network (needs FER+, see the README)
-	$(BIN)/python -m train --recipe efficientface
+	$(BIN)/python -m train --recipe efficientface-48 --start train/checkpoints/efficientface-64 --ldg train/checkpoints/resnet18
 
 web:  ## fetch LiteRT's web runtime for `edgefer serve` and `edgefer export-web` (needs npm; nothing else does)
 	@command -v npm > /dev/null || { echo "make web needs npm, which is not installed (Debian: apt-get install npm); all else works without it"; exit 3; }
