@@ -65,6 +65,7 @@ def test_mean_and_range_over_the_seeds():
     cells = study._figures(runs).split(" | ")
     assert cells[0].startswith("82.00 [79.5")
     assert cells[1:] == ["2", "80.00–84.00", "60.0"]
+    assert study._figures(runs[:1]).split(" | ")[1:] == ["1", "–", "50.0"], "one seed has no range"
 
 
 @pytest.mark.parametrize("name", study.names())

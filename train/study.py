@@ -194,10 +194,9 @@ def _figures(runs: list[dict]) -> str:
     accuracies, faces = np.array([r["accuracy"] for r in runs]), runs[0]["faces"]
     mean = accuracies.mean()
     low, high = parity.wilson(round(mean * faces), faces)
-    return (
-        f"{100 * mean:.2f} [{100 * low:.2f}, {100 * high:.2f}] | {len(runs)} | {100 * accuracies.min():.2f}–"
-        f"{100 * accuracies.max():.2f} | {100 * np.mean([r['macro_recall'] for r in runs]):.1f}"
-    )
+    spread = f"{100 * accuracies.min():.2f}–{100 * accuracies.max():.2f}" if len(runs) > 1 else "–"
+    recall = 100 * np.mean([r["macro_recall"] for r in runs])
+    return f"{100 * mean:.2f} [{100 * low:.2f}, {100 * high:.2f}] | {len(runs)} | {spread} | {recall:.1f}"
 
 
 def render(records: Path) -> str:
