@@ -1,11 +1,12 @@
 """What several tests share. Tests of real data skip, and say so, where FER+ is not found."""
 
 import csv
-import importlib
 import os
+import runpy
 import shutil
 import signal
 import subprocess
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,17 +39,14 @@ def program(monkeypatch, capfd):
 
     For what ends in one sentence: a new process would spend seconds on importing torch.
     """
-    from edgefer.errors import exit_with
 
     def call(module: str, *arguments) -> subprocess.CompletedProcess:
-        main = importlib.import_module(f"{module}.__main__" if "." not in module else module).main
         monkeypatch.setattr("sys.argv", [module, *map(str, arguments)])
         capfd.readouterr()
-        try:
-            code = exit_with(main)
-        except SystemExit as stop:  # argparse's
-            code = stop.code
-        return subprocess.CompletedProcess(arguments, code, *capfd.readouterr())
+        with pytest.raises(SystemExit) as stop, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".* found in sys.modules")  # a test imports what it runs
+            runpy.run_module(module, run_name="__main__")
+        return subprocess.CompletedProcess(arguments, stop.value.code, *capfd.readouterr())
 
     return call
 

@@ -154,7 +154,8 @@ def test_command_searches_and_says_what_holds(tiny, tmp_path):
     (["--system", "resnet18", "--checkpoint", "train/checkpoints/efficientface"], "is a checkpoint of efficientface, not of"),
     ([], "name a --checkpoint to quantise, or a --system to search"),
 ])  # fmt: skip
-def test_mistakes(program, arguments, sentence):
+def test_mistakes(program, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(search.ROOT)
     done = program("compress", "--target", "i7", *arguments)
     assert done.returncode == 2
     assert sentence in done.stderr

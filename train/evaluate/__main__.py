@@ -48,7 +48,9 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     args = arguments()
-    judged = subject.without_contempt(_subject(args)) if args.seven else _subject(args)
+    judged = _subject(args)
+    if args.seven:
+        judged = subject.without_contempt(judged)
     faces, protocol = _faces(args, judged.spec)
     crops = crops_of(faces, judged.spec.input_size, judged.spec.channels)
     probabilities = judged.probabilities(crops)

@@ -10,9 +10,7 @@ from torch import nn
 from edgefer import bundle, engines
 from edgefer.spec import ModelSpec
 from train import checkpoint, graph
-
-SEVEN = 7
-"""Classes of FER+ without contempt, its last."""
+from train.data.layout import SEVEN
 
 
 @dataclass(frozen=True)
@@ -56,16 +54,16 @@ def of_artifact(folder: Path, engine: str | None = None, precision: str | None =
 
 def without_contempt(judged: Subject) -> Subject:
     """The same model choosing among FER+'s first seven classes: never contempt, the others' probabilities sum to 1 again."""
-    if len(judged.spec.labels) <= SEVEN:
+    kept = len(SEVEN)
+    if len(judged.spec.labels) <= kept:
         return judged
 
     def probabilities(crops: np.ndarray) -> np.ndarray:
-        kept = np.maximum(
-            judged.probabilities(crops)[:, :SEVEN], np.finfo(np.float32).tiny
-        )  # all may be 0 but contempt
-        return kept / kept.sum(1, keepdims=True)
+        # All but contempt may be 0.
+        others = np.maximum(judged.probabilities(crops)[:, :kept], np.finfo(np.float32).tiny)
+        return others / others.sum(1, keepdims=True)
 
-    return replace(judged, spec=replace(judged.spec, labels=judged.spec.labels[:SEVEN]), probabilities=probabilities)
+    return replace(judged, spec=replace(judged.spec, labels=judged.spec.labels[:kept]), probabilities=probabilities)
 
 
 def engine_probabilities(engine: engines.Engine, crops: Iterable[np.ndarray]) -> np.ndarray:
