@@ -59,8 +59,12 @@ def wanted(target: Target, python: str, camera: bool) -> dict:
     """
     if python not in PYTHONS:
         raise UsageError(f"--wheels {python}: the runtime supports Python {', '.join(PYTHONS)}")
-    files = [ROOT / "pyproject.toml", *sorted((ROOT / "runtime" / "edgefer").rglob("*"))]
-    code = " ".join(sha256(path) for path in files if path.is_file() and "__pycache__" not in path.parts)
+    runtime = (path for folder in ("edgefer", "web") for path in (ROOT / "runtime" / folder).rglob("*"))
+    files = [
+        ROOT / "pyproject.toml",
+        *sorted(path for path in runtime if not {"__pycache__", "node_modules"} & set(path.parts)),
+    ]
+    code = " ".join(sha256(path) for path in files if path.is_file())
     return {
         "schema": SCHEMA,
         "machine": machine_of(target),

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +64,25 @@ def test_new_folder_replaces_whole_or_not_at_all(tmp_path):
     with files.new_folder(path) as folder:
         (folder / "c").write_text("3")
     assert [p.name for p in path.iterdir()] == ["c"] and [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_new_folder_that_cannot_take_its_place_leaves_nothing_behind(tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with pytest.raises(OSError), files.new_folder(Path()):
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == ["here"] and not list(here.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [("missing", "No such file"), ("file/below", "Not a directory"), ("x" * 300, "too long")]
+)
+def test_what_the_system_refuses_is_one_sentence(path, why, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert errors.exit_with(lambda: (tmp_path / path).read_text()) == 3
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {tmp_path / path} cannot be used (") and why in told and told.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgefer import bundle, cli, sums, targets
+from edgefer import bundle, cli, lines, sums, targets
 from edgefer.errors import EnvironmentInvalid, InputRejected
-from edgefer.flash import checks
+from edgefer.flash import checks, session
 from edgefer.flash.checks import Device
 from edgefer.flash.layout import Prefix
 
@@ -169,6 +169,31 @@ def test_a_service_that_dies_within_the_watch_goes_back(place, bundles, tmp_path
     words = ("--watch", "20", "--restart", restart, "--health", f"kill -0 $(cat {pid})")
     assert flash(place, bundles[1], *words) == 1
     assert versions(place) == {"current": "one", "previous": None, "there": ["one"]}
+
+
+def test_what_runs_and_is_flashed_again_without_being_well_is_not_the_way_back(place, bundles, capsys, tmp_path):
+    assert flash(place, bundles[0]) == flash(place, bundles[1]) == 0
+    assert flash(place, bundles[1], "--health", "false") == 1
+    assert "runs and is not well" in capsys.readouterr().err
+    assert edgefer("status", place, "--json", tmp_path / "status.json") == 0
+    assert not json.loads((tmp_path / "status.json").read_text())["confirmed"]
+    assert flash(place, bundles[2]) == 0
+    assert versions(place) == {"current": "three", "previous": "one", "there": ["one", "three"]}
+
+
+def test_lines_that_come_at_once_are_all_heard(tmp_path):
+    """Such as the switch and the end of a watch of no seconds, in one packet."""
+
+    class Here:
+        def command(self, shell: str) -> list[str]:
+            return ["sh", "-c", shell]
+
+    both = r"""printf '{"event": "switch"}\n{"ok": 7}\n'; read line"""
+    with (tmp_path / "said").open("w+b") as said, lines.started(Here(), both, said) as process:
+        heard = []
+        assert session.Session(Here(), process, said).answer(WAIT_S, heard.append) == 7
+        assert heard == [{"event": "switch"}]
+        process.stdin.close()
 
 
 def test_a_restart_that_fails_goes_back(place, bundles, capsys):
@@ -337,7 +362,8 @@ def test_a_device_that_has_all():
         ({"machine": "x86_64"}, "a x86_64 machine, and devices.yaml says that rpi4 is aarch64"),
         ({"machine": "armv7l", "bits": 32}, "a 32-bit armv7l system.*install such a system"),
         ({"bits": 32}, "a 32-bit aarch64 system"),
-        ({"python": (3, 9, 2)}, "Python 3.9, and 3.11 is needed"),
+        ({"python": (3, 9, 2)}, "Python 3.9, and one from 3.11 to 3.13 is needed"),
+        ({"python": (3, 14, 0)}, "Python 3.14, and one from 3.11 to 3.13 is needed"),
         (
             {"modules": ("numpy",)},
             "no ai-edge-litert for /usr/bin/python3: .*pip install ai-edge-litert, or .*--wheels",

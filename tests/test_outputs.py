@@ -170,9 +170,26 @@ def test_an_annotated_video(tmp_path, suffix):
 def test_a_live_video_keeps_the_time(tmp_path):
     out = video.VideoFile(str(tmp_path / "out.avi"), 10, live=True)
     for i in (0, 1, 2, 7, 7.01):  # frames 3 to 6 were dropped; one came too soon
+        out.write(Result(result(i).line | {"faces": []}, np.full((60, 80, 3), int(30 * i), np.uint8)))
+    out.close()
+    shown = [round(frame.mean() / 30) for frame in frames_in(tmp_path / "out.avi")]
+    assert shown == [0, 1, 2, 2, 2, 2, 2, 7], "what was seen last stands still until there is another"
+
+
+def test_a_live_video_shows_a_long_standstill_in_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(video, "MOST_REPEATS", 20)
+    out = video.VideoFile(str(tmp_path / "out.avi"), 10, live=True)
+    for i in (0, 600, 601, 602):
         out.write(result(i))
     out.close()
-    assert len(frames_in(tmp_path / "out.avi")) == 8
+    assert len(frames_in(tmp_path / "out.avi")) == 1 + 20 + 2
+
+
+def test_without_opencv_nothing_is_left(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(EnvironmentInvalid, match="OpenCV is not installed"):
+        video.VideoFile(str(tmp_path / "out.avi"), 10, live=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_video_of_frames_of_two_sizes_and_none(tmp_path):

@@ -268,8 +268,24 @@ def test_more_flags_go_to_the_run_and_are_checked_now(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         main([*command, "--colour", "red"])
     assert caught.value.code == 2
-    assert main([*command, "--detect-every", "0"]) == 2
+    wrong = (
+        "--detect-every 0",
+        "--size 640",
+        "--engine tensorrt",
+        "--precision fp16",
+        "--detector mtcnn",
+        "--yunet no.onnx",
+    )
+    for flags in wrong:
+        assert main([*command, *flags.split()]) == 2, flags
+    (tmp_path / "y.onnx").touch()
+    assert main([*command, "--engine", "onnxruntime", "--size", "640x480", "--yunet", str(tmp_path / "y.onnx")]) == 0
     assert main(["service", "--bundle", str(tmp_path), "--source", "0"]) == 6
+
+
+def test_what_anybody_reads_has_no_password(tmp_path):
+    text = unit.text(unit.Service("/p", "/b", "rtsp://me:secret@cam/x"))
+    assert settings(text)["Description"].endswith("from rtsp://cam/x") and text.count("secret") == 1
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,17 @@ def test_keys_that_cannot_sign(folder, tmp_path):
     assert not (folder / bundle.SIGNATURE).exists()
 
 
+def test_an_ssh_keygen_that_hangs(folder, key, signers, tmp_path, monkeypatch):
+    signing.sign(folder, key)
+    monkeypatch.setattr(signing, "PATIENCE_S", 0.5)
+    tool = tmp_path / "ssh-keygen"
+    tool.write_text("#!/bin/sh\nexec sleep 20\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(signing, "_tool", lambda _what: str(tool))
+    with pytest.raises(EnvironmentInvalid, match="did not end within"):
+        signing.verify(folder, signers)
+
+
 def test_without_ssh_keygen(folder, key, signers, monkeypatch):
     signing.sign(folder, key)
     monkeypatch.setenv("PATH", "/nowhere")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgefer.errors import EdgeferError, InputRejected, Unreachable, UsageError
-from edgefer.sources import Options, camera, open_source, raw
+from edgefer.sources import Options, camera, open_source, raw, without_password
 from edgefer.sources.live import STUCK_S, TRIES, Live
 from edgefer.sources.pixels import FORMATS
 
@@ -107,7 +107,11 @@ def test_a_header_says_it_all(header, pixels, bytes_):
         (InputRejected, "does not begin with a YUV4MPEG2 header", b"\x00" * 100, {}),
         (InputRejected, "does not begin with a YUV4MPEG2 header", b"", {}),
         (InputRejected, "header .* cannot be read", b"YUV4MPEG2 W8\n", {}),
-        (InputRejected, "colour space 420p10 is not known", b"YUV4MPEG2 W8 H6 C420p10\n", {}),
+        *(
+            (InputRejected, f"colour space {space} is not known", f"YUV4MPEG2 W8 H6 C{space}\n".encode(), {})
+            for space in ("420p10", "420p9", "mono16", "444alpha", "422")
+        ),
+        (InputRejected, "444 in full range is not known", b"YUV4MPEG2 W8 H6 C444 XCOLORRANGE=FULL\n", {}),
         (InputRejected, "a frame begins with b'nonsense", b"YUV4MPEG2 W8 H6 Cmono\nnonsense\n", {}),
     ],
 )
@@ -390,5 +394,12 @@ def test_sources_that_are_not_there(name):
 
 
 def test_a_password_is_not_logged():
-    assert camera.without_password("rtsp://me:pa%20ss@cam.local:554/a@b") == "rtsp://cam.local:554/a@b"
-    assert camera.without_password("http://cam/x?u=a@b") == "http://cam/x?u=a@b"
+    for given, shown in {
+        "rtsp://me:pa%20ss@cam.local:554/a@b": "rtsp://cam.local:554/a@b",
+        "rtsp://admin:p@ss@cam/x": "rtsp://cam/x",
+        "http://cam/x?u=a@b": "http://cam/x?u=a@b",
+        "http://cam/x?user=me&PWD=s&channel=1": "http://cam/x?user=***&PWD=***&channel=1",
+        "/dev/video0": "/dev/video0",
+        "videos/a?key=1@b.mp4": "videos/a?key=1@b.mp4",
+    }.items():
+        assert without_password(given) == shown

@@ -4,6 +4,7 @@ import dataclasses
 import platform
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -188,6 +189,17 @@ def test_ssh_where_nothing_answers(write):
     assert "nothing answers at 127.0.0.1" in told
 
 
+def test_ssh_by_way_of_another_machine_is_for_ssh_to_try(write):
+    jump = {"host": "nowhere.invalid", "user": "pi", "port": 22, "options": ["ProxyJump=gate.invalid"]}
+    assert reached(write, kind="ssh", **jump) is None
+    assert "nothing answers" in reached(write, kind="ssh", **jump | {"options": []})
+
+
+@pytest.mark.parametrize("host", ["pi..local", "x" * 64])
+def test_a_host_that_is_no_name(write, host):
+    assert f"nothing answers at {host}:22" in reached(write, kind="ssh", host=host, user="pi", port=22)
+
+
 def test_ssh_that_answers(write):
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert reached(write, kind="ssh", host="127.0.0.1", user="pi", port=server.getsockname()[1]) is None
@@ -210,8 +222,13 @@ def test_emulation_without_qemu_or_without_a_root(write, monkeypatch, tmp_path):
 
 
 def test_a_relative_root_lies_beside_the_shipped_file():
-    root = targets.emulated_root(targets.get("rpi4-emulated").reach)
+    root = Path(targets.get("rpi4-emulated").reach["root"])
     assert root == targets.default_path().parent / "build" / "arm"
+
+
+def test_a_relative_root_lies_beside_the_file_that_was_named(write, tmp_path):
+    path = write(reach={"kind": "emulated", "cpu": "cortex-a72", "root": "arm"})
+    assert targets.load(path)["box"].reach["root"] == str(path.parent / "arm")
 
 
 def fake_adb(tmp_path, monkeypatch, script: str) -> None:

@@ -77,7 +77,7 @@ class Emulated:
 @contextmanager
 def opened(target: Target) -> Iterator[Emulated]:
     """See ``benchmarks.reach.opened``."""
-    yield Emulated(target.name, target.reach["cpu"], targets.emulated_root(target.reach), target.engine)
+    yield Emulated(target.name, target.reach["cpu"], Path(target.reach["root"]), target.engine)
 
 
 def main() -> int:

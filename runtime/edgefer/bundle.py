@@ -66,7 +66,7 @@ class BundledFinder:
     """What it was calibrated and compared on: ``{calibration: …, parity: …}``."""
 
     def artifact(self, engine: str, precision: str) -> Artifact:
-        """The artifact for an engine and a precision, else one that is nearest: this engine in fp32, any in this precision."""
+        """The artifact for an engine and a precision, else this engine in fp32, else in int8, else the first."""
         wanted = [(engine, precision), (engine, "fp32"), (engine, "int8")]
         by_name = {(a.engine, a.precision): a for a in self.artifacts}
         return next((by_name[pair] for pair in wanted if pair in by_name), self.artifacts[0])

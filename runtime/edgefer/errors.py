@@ -64,19 +64,26 @@ def exit_with(main: Callable[[], int | None]) -> int:
     try:
         return main() or PASS
     except EdgeferError as error:
-        if os.environ.get("EDGEFER_DEBUG"):
-            traceback.print_exc()
-        print(f"{journal_prefix('<3>')}error: {error}", file=sys.stderr)
-        return error.exit_code
+        return _told(str(error), error.exit_code)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _reader_gone():
             return PASS
+        if isinstance(error, OSError) and error.filename is not None:
+            told = f"{error.filename} cannot be used ({error.strerror}); see that it is there and that you may use it"
+            return _told(told, ENVIRONMENT)
         traceback.print_exc()
         print(f"internal error: {error!r}; this is a bug in edgefer, please report the lines above", file=sys.stderr)
         return INTERNAL
+
+
+def _told(sentence: str, code: int) -> int:
+    if os.environ.get("EDGEFER_DEBUG"):
+        traceback.print_exc()
+    print(f"{journal_prefix('<3>')}error: {sentence}", file=sys.stderr)
+    return code
 
 
 def _reader_gone() -> bool:

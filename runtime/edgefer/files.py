@@ -122,15 +122,15 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def _take_place(beside: Path, path: Path) -> None:
     """Rename ``beside`` to ``path``; what was there comes back if that fails, and goes if it does not."""
-    if not path.exists():
-        beside.replace(path)
-        return
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-    path.replace(aside / path.name)
+    before = aside / "before"
     try:
+        if path.exists():
+            path.replace(before)
         beside.replace(path)
     except BaseException:
-        (aside / path.name).replace(path)
-        aside.rmdir()
+        if before.exists():
+            before.replace(path)
         raise
-    shutil.rmtree(aside)
+    finally:
+        shutil.rmtree(aside)

@@ -1,7 +1,9 @@
-"""What machines and the platforms of wheels are called. Standard library only."""
+"""What machines and the platforms of wheels are called, and which Pythons will do. Standard library only."""
 
 import re
 
+PYTHONS = ((3, 11), (3, 13))
+"""Oldest and newest Python that edgefer runs on."""
 _SAME = {"amd64": "x86_64", "arm64": "aarch64"}
 _OLD = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 

@@ -17,6 +17,7 @@ from edgefer.sums import SIGNATURE, SUMS
 NAMESPACE = "edgefer-bundle"
 """What a signature is for: one made for another purpose by the same key is none."""
 PATIENCE_S = 120
+"""Longest check. Signing may wait for a person who is to type a passphrase."""
 
 
 def sign(folder: Path, key: Path) -> Path:
@@ -39,7 +40,7 @@ def sign(folder: Path, key: Path) -> Path:
         raise UsageError(f"{key} is no key file; make one with: ssh-keygen -t ed25519 -f {key}")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside:
         sums = Path(shutil.copy(folder / SUMS, beside))
-        done = _run([tool, "-Y", "sign", "-f", str(key), "-n", NAMESPACE, str(sums)])
+        done = _run([tool, "-Y", "sign", "-f", str(key), "-n", NAMESPACE, str(sums)], may_ask=True)
         if done.returncode:
             raise UsageError(f"{key} cannot sign ({_last(done)}); give the file of a private ssh key")
         return sums.with_name(SIGNATURE).replace(folder / SIGNATURE)
@@ -56,7 +57,7 @@ def verify(folder: Path, signers: Path) -> str:
         The name of who signed it.
 
     Raises:
-        EnvironmentInvalid: there is no ssh-keygen here, so nothing can be known.
+        EnvironmentInvalid: there is no ssh-keygen here, or it hangs, so nothing can be known.
         InputRejected: it is not signed, or by a key that is not among those, or over other sums.
     """
     tool = _tool(f"only signed bundles are taken ({signers} is there), and checking one")
@@ -90,9 +91,13 @@ def _tool(what: str) -> str:
     return found
 
 
-def _run(command: list[str], given: bytes | None = None) -> subprocess.CompletedProcess:
-    how = {"input": given} if given is not None else {"stdin": subprocess.DEVNULL}
-    return subprocess.run(command, capture_output=True, timeout=PATIENCE_S, **how)
+def _run(command: list[str], given: bytes = b"", may_ask: bool = False) -> subprocess.CompletedProcess:
+    try:
+        return subprocess.run(command, capture_output=True, input=given, timeout=None if may_ask else PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        raise EnvironmentInvalid(
+            f"{command[0]} did not end within {PATIENCE_S} s; see whether the machine hangs"
+        ) from None
 
 
 def _last(done: subprocess.CompletedProcess) -> str:

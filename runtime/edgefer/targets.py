@@ -82,10 +82,11 @@ def load(path: str | Path | None = None) -> dict[str, Target]:
     problems = _file_problems(value)
     entries = value.get("targets") if isinstance(value, dict) else None
     for name, entry in (entries if isinstance(entries, dict) else {}).items():
+        problems += [] if isinstance(name, str) else [f"{name}: a target's name must be text; put it in quotes"]
         problems += [f"{name}: {problem}" for problem in _target_problems(entry)]
     if problems:
         raise InputRejected(f"{path}: {'; '.join(problems)}")
-    return {name: _target(name, entry) for name, entry in entries.items()}
+    return {name: _target(name, entry, path.parent) for name, entry in entries.items()}
 
 
 def get(name: str, path: str | Path | None = None) -> Target:
@@ -107,7 +108,7 @@ def _read(path: Path):
         value = yaml.safe_load(text)
     except FileNotFoundError:
         raise InputRejected(f"{path} is missing; run from the checkout or name the file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a date that is none
         raise InputRejected(f"{path} cannot be read as YAML ({' '.join(str(error).split())})") from None
     if twice:
         raise InputRejected(f"{path}: {'; '.join(twice)}")
@@ -156,7 +157,7 @@ def _description_problems(value) -> list[str]:
 
 
 def _reach_problems(value) -> list[str]:
-    if not isinstance(value, dict) or value.get("kind") not in REACH:
+    if not (isinstance(value, dict) and isinstance(value.get("kind"), str) and value["kind"] in REACH):
         return [f"'reach' must have a 'kind' that is one of {', '.join(REACH)}"]
     wanted, kind = REACH[value["kind"]], value["kind"]
     known = {"kind": str, **wanted, **REACH_OPTIONAL.get(kind, {})}
@@ -237,11 +238,14 @@ CHECKS = {
 }
 
 
-def _target(name: str, entry: dict) -> Target:
+def _target(name: str, entry: dict, folder: Path) -> Target:
     budgets = {metric: Budget(**budget) for metric, budget in entry["budgets"].items()}
+    reach = entry["reach"]
+    reach = {**reach, "root": str(folder / reach["root"])} if "root" in reach else reach
     vnni = _has_vnni(entry["reach"]["kind"]) if entry["vnni"] == AUTO else entry["vnni"]
     margin = float(entry["margin_points"])
-    return Target(name=name, **{**entry, "margin_points": margin, "vnni": vnni, "budgets": budgets})
+    changed = {"reach": reach, "margin_points": margin, "vnni": vnni, "budgets": budgets}
+    return Target(name=name, **{**entry, **changed})
 
 
 def _has_vnni(reach: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
@@ -279,14 +283,30 @@ def _ssh_reason(name: str, reach: dict) -> str | None:
             f"set reach.host of {name} in {FILE} to the device's address "
             f"(a name or an IP at which ssh answers on port {port})"
         )
+    address = _ssh_address(reach)
     try:
-        socket.create_connection((host, port), timeout=2).close()
-    except OSError as error:
+        if address:
+            socket.create_connection(address, timeout=2).close()
+    except (OSError, UnicodeError) as error:
         return (
-            f"nothing answers at {host}:{port} ({error}); "
+            f"nothing answers at {address[0]}:{address[1]} ({error}); "
             f"switch it on, or correct reach.host and reach.port of {name} in {FILE}"
         )
     return None
+
+
+def _ssh_address(reach: dict) -> tuple[str, int] | None:
+    """Where ssh connects to by its configuration, in which a host may have another name; None by way of another machine."""
+    options = [word for option in reach.get("options", []) for word in ("-o", option)]
+    command = ["ssh", "-G", *options, "-p", str(reach["port"]), "-l", reach["user"], "--", reach["host"]]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return reach["host"], reach["port"]
+    said = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+    if any(said.get(way, "none") != "none" for way in ("proxyjump", "proxycommand")):
+        return None
+    return said.get("hostname", reach["host"]), reach["port"]
 
 
 def _adb_reason(name: str, reach: dict) -> str | None:
@@ -306,15 +326,9 @@ def _adb_reason(name: str, reach: dict) -> str | None:
     return None
 
 
-def emulated_root(reach: dict) -> Path:
-    """The folder that ``reach.root`` names; a relative one lies where ``devices.yaml`` does."""
-    return default_path().parent / reach["root"]
-
-
 def _emulated_reason(_name: str, reach: dict) -> str | None:
     if not shutil.which(QEMU):
         return f"the tool {QEMU} is not installed; install it (Debian: apt-get install qemu-user-static)"
-    folder = emulated_root(reach)
-    if not (folder / reach["cpu"]).is_dir():
-        return f"{folder} holds no arm64 system yet; run: python -m benchmarks.reach.emulated {folder}"
+    if not (Path(reach["root"]) / reach["cpu"]).is_dir():
+        return f"{reach['root']} holds no arm64 system yet; run: python -m benchmarks.reach.emulated {reach['root']}"
     return None

@@ -154,8 +154,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Nobody is told who looks."""
 
     def _called_rightly(self) -> bool:
-        host = self.headers.get("Host", "")
-        if (host.rpartition(":")[0] or host) in self._owner.names or host in self._owner.names:
+        host, names = self.headers.get("Host", "").lower(), [name.lower() for name in self._owner.names]
+        if (host.rpartition(":")[0] or host) in names or host in names:
             return True
         self._refuse(403, f"this is served to {' and '.join(self._owner.names)} only")
         return False

@@ -156,6 +156,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
+    _size(args.size)
     if args.threads is not None and args.threads < 1:
         raise UsageError(f"--threads must be at least 1, not {args.threads}")
     if args.detect_every is not None and args.detect_every < 1:

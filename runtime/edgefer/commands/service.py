@@ -23,6 +23,25 @@ def add(commands) -> None:
     add("more", nargs="*", metavar="FLAG", help=argparse.SUPPRESS)
 
 
+def _check(opened, flags: argparse.Namespace) -> None:
+    """What ``edgefer run`` would refuse only when it runs; whether the engine is installed, its interpreter knows."""
+    from pathlib import Path
+
+    from edgefer import detectors
+    from edgefer.bundle import PRECISIONS
+    from edgefer.errors import UsageError, unknown
+
+    engine = flags.engine or opened.defaults.get("engine")
+    if engine:
+        opened.artifact(engine, flags.precision or opened.defaults.get("precision", PRECISIONS[0]))
+    if flags.detector and flags.detector not in detectors.NAMES:
+        raise unknown("detector", flags.detector, detectors.NAMES, "edgefer")
+    if flags.yunet and not (Path(flags.yunet).is_absolute() and Path(flags.yunet).is_file()):
+        raise UsageError(
+            f"--yunet {flags.yunet}: name a file that is there, from / on; a service starts in its own folder"
+        )
+
+
 def work(args: argparse.Namespace) -> int:
     import os
     import sys
@@ -34,8 +53,7 @@ def work(args: argparse.Namespace) -> int:
     from edgefer.files import write_text
     from edgefer.service import unit
 
-    bundle.load(args.bundle)
-    run.parsed(["--bundle", args.bundle, "--source", args.source, *args.more])
+    _check(bundle.load(args.bundle), run.parsed(["--bundle", args.bundle, "--source", args.source, *args.more]))
     yunet = os.environ.get(VARIABLE)
     text = unit.text(
         unit.Service(

@@ -89,6 +89,8 @@ def opencv():
         import cv2
     except ModuleNotFoundError:
         raise EnvironmentInvalid("OpenCV is not installed here; run: pip install 'edgefer[camera]'") from None
+    except ImportError as error:
+        raise EnvironmentInvalid(f"OpenCV is installed here and does not load ({error}); run: edgefer doctor") from None
     return cv2
 
 

@@ -70,7 +70,7 @@ def examine(
 
 def _weighed(findings: list[Finding], has_bundle: bool, on) -> list[Finding]:
     """Whether a broken engine matters: without a bundle every one does; with one, if the bundle does not run."""
-    runs = any(found.check == "model" and found.status == OK for found in findings)
+    runs = any(found.check == "model" and found.status != BROKEN for found in findings)
     weighed = []
     for found in findings:
         if found.check.startswith("engine") and has_bundle:

@@ -1,5 +1,6 @@
 """Checks of what is installed, by using it: numpy, engines, OpenCV, a bundle's files and its model."""
 
+import contextlib
 import importlib
 import importlib.util
 from importlib import metadata
@@ -87,6 +88,8 @@ def bundle(folder: str) -> Finding:
         opened = bundles.load(folder)
     except EdgeferError as error:
         return Finding("bundle", BROKEN, str(error))
+    except OSError as error:
+        return Finding("bundle", BROKEN, f"{error.filename} cannot be read ({error.strerror})", "let this user read it")
     names = ", ".join(artifact.name for artifact in opened.artifacts)
     return Finding("bundle", OK, f"{opened.name} is whole: {names}")
 
@@ -125,8 +128,9 @@ def _other_artifact(opened, failed: tuple[str, str], threads: int) -> str:
         (a.engine, a.precision) for a in opened.artifacts if a.engine in there and (a.engine, a.precision) != failed
     ]
     for engine_, precision in sorted(others, key=lambda other: other[0] != failed[0]):
-        if not golden.check(opened, engine_, precision, threads):
-            return f"run with --engine {engine_} --precision {precision}, which does; or install the engine's other version"
+        with contextlib.suppress(Exception):  # that engine's own trouble is told by its own check
+            if not golden.check(opened, engine_, precision, threads):
+                return f"run with --engine {engine_} --precision {precision}, which does; or install the engine's other version"
     return "install the engine's version that the bundle was exported with, or export the bundle again"
 
 

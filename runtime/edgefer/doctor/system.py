@@ -12,10 +12,9 @@ from importlib import metadata
 from pathlib import Path
 
 from edgefer.doctor import BROKEN, OK, WARNING, Finding
-from edgefer.platforms import canonical, least_glibc
+from edgefer.platforms import PYTHONS, canonical, least_glibc
 
 ROOT = Path("/")
-PYTHONS = ((3, 11), (3, 13))
 CPU_NEEDS = {
     "x86_64": ("cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"),
     "aarch64": ("asimd",),

@@ -96,7 +96,9 @@ def installed() -> list[str]:
     return [name for name, row in ENGINES.items() if any(map(importlib.util.find_spec, row.packages))]
 
 
-def missing(name: str) -> EnvironmentInvalid:
-    """The error for an engine whose package is not installed."""
+def missing(name: str, error: ImportError) -> EnvironmentInvalid:
+    """The error for an engine whose package is not installed, or does not load."""
+    if not isinstance(error, ModuleNotFoundError):
+        return EnvironmentInvalid(f"engine '{name}' is installed here and does not load ({error}); run: edgefer doctor")
     extra = ENGINES[name].extra
     return EnvironmentInvalid(f"engine '{name}' is not installed here; run: pip install 'edgefer[{extra}]'")

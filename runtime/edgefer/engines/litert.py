@@ -72,12 +72,14 @@ def load(model: Path, threads: int, check: Callable = contract.check_graph) -> L
 
 
 def _module():
+    problems = []
     for package, name in PACKAGES.items():
         try:
             return package, importlib.import_module(name)
-        except ModuleNotFoundError:
-            continue
-    raise engines.missing("litert")
+        except ImportError as error:
+            problems.append(error)
+    problems.sort(key=lambda error: isinstance(error, ModuleNotFoundError))  # one that is there and broken says more
+    raise engines.missing("litert", problems[0])
 
 
 def _shape(tensor: dict) -> tuple:

@@ -55,8 +55,8 @@ def load(model: Path, threads: int, check: Callable = contract.check_graph) -> O
     """See ``edgefer.engines.load``."""
     try:
         import onnxruntime
-    except ModuleNotFoundError:
-        raise engines.missing("onnxruntime") from None
+    except ImportError as error:
+        raise engines.missing("onnxruntime", error) from None
     contract.check_file(model)
     try:
         session = _session(model, threads)

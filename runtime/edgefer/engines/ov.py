@@ -51,8 +51,8 @@ def load(model: Path, threads: int, check: Callable = contract.check_graph) -> O
     """See ``edgefer.engines.load``."""
     try:
         import openvino
-    except ModuleNotFoundError:
-        raise engines.missing("openvino") from None
+    except ImportError as error:
+        raise engines.missing("openvino", error) from None
     contract.check_file(model)
     settings = {
         "PERFORMANCE_HINT": "LATENCY",

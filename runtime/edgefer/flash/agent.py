@@ -215,7 +215,7 @@ class Agent:
             told = trial.watch(self.prefix, self.at, run_, how)
         except Exception as error:
             gone_back = self._gone_back(name, before, str(error), how)
-            if known and self.prefix.version(name):
+            if known and name != before and self.prefix.version(name):
                 self.prefix.note(name, **known)
             raise gone_back from None
         switch.confirm(self.prefix)

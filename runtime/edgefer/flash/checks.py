@@ -10,12 +10,11 @@ from edgefer import lines
 from edgefer.engines import ENGINES
 from edgefer.errors import EdgeferError, EnvironmentInvalid
 from edgefer.lines import Line
-from edgefer.platforms import canonical, least_glibc
+from edgefer.platforms import PYTHONS, canonical, least_glibc
 from edgefer.targets import Target
 
 PROBE = Path(__file__).with_name("probe.py")
 MODULES = ("numpy", "pip", *(package for row in ENGINES.values() for package in row.packages))
-LEAST_PYTHON = (3, 11)
 KNOWN_MACHINES = ("x86_64", "aarch64")
 PATIENCE_S = 60
 SPARE_BYTES, UNPACKED, BLOCK = 8_000_000, 4, 4096
@@ -114,10 +113,10 @@ def _machine_problems(device: Device, target: Target) -> list[str]:
 
 
 def _python_problems(device: Device) -> list[str]:
-    if device.python[:2] < LEAST_PYTHON:
-        have, least = (".".join(map(str, version[:2])) for version in (device.python, LEAST_PYTHON))
-        return [f"Python {have}, and {least} is needed: install it and name it as reach.python"]
-    return []
+    if PYTHONS[0] <= device.python[:2] <= PYTHONS[1]:
+        return []
+    have, least, most = (".".join(map(str, version[:2])) for version in (device.python, *PYTHONS))
+    return [f"Python {have}, and one from {least} to {most} is needed: install it and name it as reach.python"]
 
 
 def _module_problems(device: Device, engine: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import getpass
 import hashlib
+import os
 import re
 import socket
 import tempfile
@@ -57,7 +58,11 @@ def kind_of(target: Target) -> str:
 
 def owner() -> str:
     """Who flashes, for whoever finds the device's lock held."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # in a container whoever it is may have no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def flash(order: Order, say: Say) -> dict:

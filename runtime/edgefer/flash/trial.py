@@ -73,7 +73,7 @@ def install(version: Path, extra: str) -> int:
     command += ["--disable-pip-version-check", "--no-compile", "--no-cache-dir", "--target", str(version / "site")]
     listed = wheels / "wheels.json"
     extras = read_json(listed).get("extras") if listed.is_file() else None
-    done = _run([*command, f"edgefer[{','.join(extras or [extra])}]"], INSTALLING_S)
+    done = _run("installing the bundle's wheels", [*command, f"edgefer[{','.join(extras or [extra])}]"], INSTALLING_S)
     if done.returncode:
         raise EnvironmentInvalid(
             f"the bundle's wheels cannot be installed with {sys.executable} ({_last(done)}); "
@@ -102,7 +102,7 @@ def selftest(version: Path, run: Run, seconds: float = 0.0) -> dict:
     options = {"bundle": version / "bundle", "engine": run.engine, "precision": run.precision, "threads": run.threads}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, "-P", "-m", "edgefer.flash.selftest", *words, "--seconds", str(seconds)]
-    done = _run(command, TESTING_S + seconds, _environment(version))
+    done = _run("the self-test", command, TESTING_S + seconds, _environment(version))
     try:
         told = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
@@ -195,7 +195,9 @@ def _environment(version: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
 
 
-def _run(command: list[str], patience_s: float, environment: dict | None = None) -> subprocess.CompletedProcess:
+def _run(
+    what: str, command: list[str], patience_s: float, environment: dict | None = None
+) -> subprocess.CompletedProcess:
     try:
         return subprocess.run(
             command,
@@ -208,7 +210,7 @@ def _run(command: list[str], patience_s: float, environment: dict | None = None)
             timeout=patience_s,
         )
     except subprocess.TimeoutExpired:
-        raise EdgeferError(f"'{command[2]}' did not end within {patience_s:g} s on the device") from None
+        raise EdgeferError(f"{what} did not end within {patience_s:g} s on the device") from None
 
 
 def _last(done: subprocess.CompletedProcess) -> str:

@@ -88,6 +88,7 @@ def started(line: Line, shell: str, said: IO[bytes]) -> subprocess.Popen:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=said,
+        bufsize=0,  # all that has come shows to select
         start_new_session=True,  # Ctrl-C is for us; what runs there goes when we let it
     )
 

@@ -25,23 +25,26 @@ class VideoFile:
     Args:
         path: .mp4, .avi or .mkv.
         rate: frames a second of the video; None: 25.
-        live: frames come at uneven times and some are dropped: each is shown until the next one's time.
+        live: frames come at uneven times and some are dropped: each is shown until the next one's time, or ``MOST_REPEATS``
+            times at most.
 
     Raises:
         UsageError: another suffix, or the folder cannot be written.
+        EnvironmentInvalid: OpenCV is not installed.
     """
 
     def __init__(self, path: str, rate: float | None, live: bool):
         self._path, self._rate, self._live = Path(path), rate or RATE, live
         if self._path.suffix.lower() not in CODECS:
             raise UsageError(f"--video {path}: the name must end in one of {', '.join(CODECS)}")
+        self._cv2, self._writer, self._last = opencv(), None, None
+        self._written, self._calls, self._left_out_s = 0, 0, 0.0
         self._part = self._path.with_name(f".{self._path.stem}.part{self._path.suffix}")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._part.touch()
         except OSError as error:
             raise UsageError(f"--video {path} cannot be written ({error.strerror}); choose another place") from None
-        self._cv2, self._writer, self._written, self._calls = opencv(), None, 0, 0
 
     def write(self, result: Result) -> None:
         image = result.drawn
@@ -52,9 +55,13 @@ class VideoFile:
             self._open(image)
         if (image.shape[1], image.shape[0]) != self._size:
             image = self._cv2.resize(image, self._size)
-        for _ in range(self._due(result.line["time_s"])):
-            self._writer.write(np.ascontiguousarray(image))
-            self._written += 1
+        image = np.ascontiguousarray(image)
+        if due := self._due(result.line["time_s"]):
+            for _ in range(due - 1):
+                self._writer.write(image if self._last is None else self._last)
+            self._writer.write(image)
+            self._written += due
+        self._last = image
 
     def close(self) -> None:
         """
@@ -87,10 +94,12 @@ class VideoFile:
             )
 
     def _due(self, at: float) -> int:
-        """How often this frame is written, so that the video keeps the time."""
+        """How many frames the video needs to come to this one's time, itself included."""
         if not self._live:
             return 1
-        return max(0, min(MOST_REPEATS, round(at * self._rate) + 1 - self._written))
+        due = round((at - self._left_out_s) * self._rate) + 1 - self._written
+        self._left_out_s += max(0, due - MOST_REPEATS) / self._rate
+        return max(0, min(MOST_REPEATS, due))
 
     def _check_room(self) -> None:
         if self._calls % CHECK_EVERY == 0:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from edgefer.errors import ENVIRONMENT, REJECTED, USAGE, UsageError
+from edgefer.sources import without_password
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 WATCHDOG_S, RESTART_S, STARTS, STARTS_WITHIN_S = 30, 5, 5, 300
@@ -51,7 +52,7 @@ def text(service: Service) -> str:
 #   systemctl daemon-reload && systemctl enable --now {service.name}
 # Look: systemctl status {service.name}; journalctl -u {service.name}; cat {health}
 [Unit]
-Description=edgefer: facial expressions from {_escaped(service.source)}
+Description=edgefer: facial expressions from {_escaped(without_password(service.source))}
 After=network-online.target time-sync.target
 Wants=network-online.target
 StartLimitIntervalSec={STARTS_WITHIN_S}

@@ -15,6 +15,9 @@ from edgefer.errors import InputRejected, UsageError
 
 STREAM = re.compile(r"(rtsps?|rtmp|https?|udp|tcp|srt)://", re.IGNORECASE)
 STDIN = "-"
+SECRET = re.compile(
+    r"(?<=[?&;])(user|username|usr|login|password|passwd|pass|pwd|token|auth|key|secret)=[^&;#]*", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,13 @@ class Source:
     """Frames a second, where the source says so."""
     close: Callable[[], None] = lambda: None
     """Let go of the camera, stream or file."""
+
+
+def without_password(name: str) -> str:
+    """A stream's address as it may be logged: ``rtsp://me:secret@host/x?pwd=1`` → ``rtsp://host/x?pwd=***``."""
+    if not STREAM.match(name):
+        return name
+    return SECRET.sub(r"\1=***", re.sub(r"^(\w+://)[^/?#]*@", r"\1", name))
 
 
 def open_source(name: str, options: Options | None = None) -> Source:

@@ -1,13 +1,12 @@
 """Cameras and network streams through OpenCV."""
 
 import os
-import re
 
 import numpy as np
 
 from edgefer.detectors import opencv
 from edgefer.errors import InputRejected, Unreachable
-from edgefer.sources import STREAM, Options, Source
+from edgefer.sources import STREAM, Options, Source, without_password
 from edgefer.sources.live import Live
 
 TIMEOUT_MS = 10_000
@@ -26,11 +25,6 @@ def open_camera(name: str, options: Options) -> Source:
     shown = without_password(name)
     live = Live(shown, lambda: _open(cv2, name, shown, options), options)
     return Source(shown, live.frames(), moving=True, live=True, rate=options.rate, close=live.close)
-
-
-def without_password(name: str) -> str:
-    """A stream's address as it may be logged: ``rtsp://user:secret@host/x`` → ``rtsp://host/x``."""
-    return re.sub(r"^(\w+://)[^/@]*@", r"\1", name)
 
 
 class Camera:

@@ -22,8 +22,12 @@ RATE = 25.0
 MAGIC = b"YUV4MPEG2"
 LONGEST_HEADER = 1024
 LARGEST_SIDE = 16384
-COLOURS = {"420": "yuv420p", "444": "yuv444p", "mono": "gray"}
-"""Beginning of a YUV4MPEG2 colour space → form."""
+COLOURS = {
+    **dict.fromkeys(("420", "420jpeg", "420mpeg2", "420paldv"), "yuv420p"),
+    "444": "yuv444p",
+    "mono": "gray",
+}
+"""YUV4MPEG2 colour space → form. Others, such as 420p10, have 16 bits a sample or another plane."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,8 @@ def _range(words: list[str]) -> dict[str, str]:
 
 def _colour(told: dict[str, str]) -> str:
     space = told.get("C", "420jpeg")
-    form = next((form for name, form in COLOURS.items() if space.startswith(name)), None)
-    if form is None or "p1" in space:  # 420p10 and the like have 16 bits a sample
+    form, full = COLOURS.get(space), "range" in told
+    if form is None or (form == "yuv444p" and full):
+        space += " in full range" if full else ""
         raise InputRejected(f"a YUV4MPEG2 stream of colour space {space} is not known; write it with -pix_fmt yuv420p")
-    return "yuvj420p" if form == "yuv420p" and told.get("range") else form
+    return "yuvj420p" if form == "yuv420p" and full else form
