@@ -23,7 +23,7 @@ ABSOLUTE = ("latency_ms", "pipeline_fps", "result_age_ms", "sustained_slowdown")
 
 def speeds(record: dict, baseline: dict) -> list[Row]:
     """Rows of speed; which of the first two decides is said at the head of this module. None where neither run took times."""
-    timed = [bool(look(each, ("samples", "interleaved"))) for each in (record, baseline)]
+    timed = [rows.timed(each) for each in (record, baseline)]
     if not all(timed):
         why = "only one of the two runs took times"
         return [rows.row(REFERENCES, "×", None, None, None, "inconclusive", why)] if any(timed) else []

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgefer import bundle, choose, detectors
+from edgefer import bundle, choose, detectors, errors
 from edgefer.classifier import Classifier
 from edgefer.commands import note
 from edgefer.detectors.own import Own
@@ -134,7 +134,11 @@ def _apart(args: argparse.Namespace) -> dict:
     ]
     for name in ("engine", "precision", "threads"):
         command += [f"--{name}", str(getattr(args, name))] if getattr(args, name) else []
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        *_, last = done.stderr.strip().splitlines() or ["it left no message"]
+        raise errors.of(done.returncode)(last.removeprefix("error: "))
+    return json.loads(done.stdout)
 
 
 def _ms(work, *told) -> float:

@@ -65,7 +65,7 @@ def told(value: dict) -> str:
     head = f"{value['video']}: {value['artifact']}, faces by {value['detector']} every {value['detect_every']} frames"
     rows = [f"{'constant s':>10} {'changes/s':>10} {'changes':>8} {'faces':>6} {'tracks':>7}"]
     for row in value["by_constant"]:
-        rate = f"{row['changes_per_s']:.2f}"
+        rate = "–" if row["changes_per_s"] is None else f"{row['changes_per_s']:.2f}"
         rows.append(f"{row['smooth_s']:>10} {rate:>10} {row['changes']:>8} {row['faces']:>6} {row['tracks']:>7}")
     return "\n".join([head, *rows])
 

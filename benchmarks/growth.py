@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks import stats
 from benchmarks.contenders import artifact_job
 from edgefer.faces import Face
-from edgefer.files import read_json
+from edgefer.files import new_binary, read_json
 from edgefer.spec import ModelSpec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -199,10 +199,8 @@ def draw(growth: dict[str, dict], picture: Path, title: str) -> None:
     for panel in panels[len(growth) :]:
         panel.set_axis_off()
     figure.suptitle(f"{title}: how the cost grows (medians, 95 % intervals)")
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    beside = picture.with_name(f".{picture.name}")
-    figure.savefig(beside, dpi=110, format="png")
-    beside.replace(picture)
+    with new_binary(picture) as file:
+        figure.savefig(file, format="png", dpi=110)
 
 
 def _panel(panel, model: Model, told: dict) -> None:

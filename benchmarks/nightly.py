@@ -172,6 +172,7 @@ def build(outcome: Outcome, args: argparse.Namespace, say: Callable[[str], None]
     ended = lanes.run(command, args.out / "logs" / f"{name}-bundle.txt", 60 * args.limit, stop)
     outcome.seconds["bundle"] = ended.seconds
     if ended.code != 0:
+        outcome.code = ended.code
         outcome.state, outcome.reason = CRASHED, f"no bundle: {words(ended, args.limit)}"
         say(f"{name}: {'stopped' if stop.is_set() else outcome.reason}")
 

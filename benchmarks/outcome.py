@@ -20,7 +20,7 @@ class Outcome:
     reason: str = ""
     """Why it was skipped or crashed: one sentence."""
     code: int | None = None
-    """Exit status of the program that measured it; None where it was ended, or never started."""
+    """Exit status of the program that measured it, or made no bundle; None where it was ended, or never started."""
     required: bool = False
     record: dict | None = None
     comparison: dict | None = None

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from benchmarks import table
-from edgefer.errors import exit_with
-from edgefer.files import read_json
+from benchmarks.session import SCHEMA
+from edgefer.errors import InputRejected, exit_with
+from edgefer.files import new_binary, read_json
 
 COLOURS = {
     "pass": "#1a7f37",
@@ -25,7 +26,10 @@ def main() -> int:
     parser.add_argument("record", type=Path, help="what benchmarks/run.py wrote")
     parser.add_argument("picture", type=Path, help="PNG file to write")
     args = parser.parse_args()
-    draw(text(read_json(args.record), str(args.record)), args.picture)
+    record = read_json(args.record)
+    if record.get("schema") != SCHEMA or not {"environment", "metrics", "verdict"} <= record.keys():
+        raise InputRejected(f"{args.record} is no record of benchmarks/run.py of this version; measure again")
+    draw(text(record, str(args.record)), args.picture)
     return 0
 
 
@@ -49,7 +53,8 @@ def draw(lines: list[str], picture: Path) -> None:
         figure.text(0.01, y, plain, color="#1f2328", **face)
         if words:
             figure.text(0.01, y, " " * words.start() + words[0], color=COLOURS[words[0]], weight="bold", **face)
-    figure.savefig(picture, dpi=110)
+    with new_binary(picture) as file:
+        figure.savefig(file, format="png", dpi=110)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ class Worker:
             raise self._died(do)
         answer = json.loads(line)
         if "error" in answer:
-            raise _carried(answer)
+            raise errors.of(answer["exit_code"])(answer["error"])
         return answer
 
     def start(self) -> dict:
@@ -107,9 +107,3 @@ def name_of(job: dict) -> str:
     """What a job is, for messages."""
     what = job.get("engine") or job.get("system") or job.get("model") or "a kernel"
     return f"the worker for {what} ({job['kind']})"
-
-
-def _carried(answer: dict) -> EdgeferError:
-    """The worker's error, as the class that has its exit code."""
-    kinds = {kind.exit_code: kind for kind in EdgeferError.__subclasses__()}
-    return kinds.get(answer["exit_code"], errors.EdgeferError)(answer["error"])

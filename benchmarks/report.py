@@ -154,7 +154,8 @@ def _of_comparison(entry: dict) -> Iterator[tuple[str, str]]:
     for row in comparison["rows"]:
         if row["verdict"] in BAD:
             yield row["verdict"], _against_baseline(row)
-    for point in comparison["change_points"]:
+    moved = comparison["change_points"] if comparison["verdict"] in BAD else []  # else it moved by too little to matter
+    for point in moved:
         if point["worse"] and point["time"] > (comparison["baseline"] or {"time": ""})["time"]:
             commit, factor = views.short(point["commit"]), point["factor"]
             yield "inconclusive", f"{point['metric']} moved for the worse with commit {commit}, ×{factor:.3f}"

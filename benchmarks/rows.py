@@ -64,8 +64,8 @@ class Row:
 def judge(name: str, ratio: Estimate, record: dict) -> str:
     """A ratio against its metric's margin; a time taken on a machine too noisy for times is invalid."""
     gate = GATES[name]
-    timed = name in (INTERLEAVED, REFERENCES) or verdict.KINDS[name].timed
-    if timed and noisy(record):
+    is_time = name in (INTERLEAVED, REFERENCES) or verdict.KINDS[name].timed
+    if is_time and noisy(record):
         return "invalid"
     worse = ratio if gate.better == "lower" else ratio.map(lambda x: 1 / x)
     return verdict.judge(worse, Budget(max=1 + gate.margin))
@@ -75,7 +75,12 @@ def noisy(record: dict) -> bool:
     """Whether times of this record count for nothing."""
     run = look(record, RUN)
     noise = run.get("noise") or 0
-    return record["verdict"] == "invalid" or bool(run.get("spoiling")) or noise > run["noise_bound"]
+    return record["verdict"] == "invalid" or bool(run.get("spoiling")) or (timed(record) and noise > run["noise_bound"])
+
+
+def timed(record: dict) -> bool:
+    """Whether its times are those of the target: none were taken under QEMU, and a browser here stands in for a device's."""
+    return bool(look(record, ("samples", "interleaved"))) and not look(record, (*RUN, "emulated"))
 
 
 def row(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import benchmark_app, factors, forecast, growth, nights, page, peers, reach, verdict
 from benchmarks.session import FULL, QUICK, Effort, Session
-from edgefer import bundle, targets
+from edgefer import bundle, engines, targets
 from edgefer.errors import EdgeferError, EnvironmentInvalid, Unreachable, UsageError, exit_with
 from edgefer.files import write_json
 from edgefer.spec import ModelSpec
@@ -170,10 +170,11 @@ def named_target(args: argparse.Namespace) -> targets.Target:
     """The target with the engine and precision that were asked for.
 
     Raises:
-        UsageError: no such target, a budget of it is for no metric, or a sustained run of negative length.
+        UsageError: no such target or engine, a budget of it is for no metric, or a sustained run of negative length.
     """
     target = targets.get(args.target, args.devices)
     verdict.check_budgets(target)
+    engines.row_of(args.engine or target.engine)
     if args.sustained < 0:
         raise UsageError(f"--sustained takes seconds, at least 0, not {args.sustained:g}")
     return replace(target, engine=args.engine or target.engine, precision=args.precision or target.precision)
@@ -185,7 +186,8 @@ def open_bundle(args: argparse.Namespace, target: targets.Target) -> bundle.Bund
         return bundle.load(args.bundle)
     from export.build import bundle as build
 
-    return bundle.load(build(args.checkpoint, target, args.data, ROOT / "build" / "bundles" / target.name))
+    own = targets.get(args.target, args.devices)  # another --engine runs from it, and does not make it another bundle
+    return bundle.load(build(args.checkpoint, own, args.data, ROOT / "build" / "bundles" / target.name))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from benchmarks.compare import compare
 from benchmarks.interleave import Interleaved, Plan
 from benchmarks.session import FULL, SCHEMA
 from edgefer import parity
-from edgefer.errors import exit_with
+from edgefer.errors import UsageError, exit_with
 from edgefer.spec import FERPLUS_LABELS
 
 SECONDS = {
@@ -313,6 +313,8 @@ def main() -> int:
     parser.add_argument("--blocks", type=int, default=FULL.plan.blocks, help="turns in each process")
     parser.add_argument("--restart", type=float, default=Noise.restart, help="sd from process to process")
     args = parser.parse_args()
+    if min(args.rounds, args.blocks) < 2 or args.runs < 1 or not args.restart >= 0:
+        raise UsageError("--rounds and --blocks must be at least 2, --runs at least 1, --restart at least 0")
     noise, plan = replace(Noise(), restart=args.restart), replace(FULL.plan, rounds=args.rounds, blocks=args.blocks)
     print(
         f"{args.runs} runs each; {plan.rounds} processes × {plan.blocks} blocks; processes differ by {noise.restart:.1%}"

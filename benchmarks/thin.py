@@ -4,7 +4,7 @@
 
 ``run.py`` measures one model in a bare worker; this is ``edgefer run`` as a device runs it: bundle with its hashes, source,
 detector, loop, lines. Beside the times stands the processor's, which waiting for others does not lengthen. Exit code 0 when the
-budgets hold, 1 when one is broken, 4 when one holds in some runs only, or a time is too long on a machine that was busy.
+budgets hold, 1 when one is broken in every run, 4 when the median breaks one and some run holds it, or the machine was busy.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from edgefer.errors import BROKEN, INCONCLUSIVE, PASS, EdgeferError, exit_with
+from edgefer.errors import BROKEN, INCONCLUSIVE, PASS, EdgeferError, UsageError, exit_with
 from edgefer.files import write_json
 
 BUDGETS = {"import_s": 0.3, "first_answer_s": 0.5, "peak_mb": 64.0, "peak_opencv_mb": 120.0}
@@ -162,6 +162,8 @@ def _main() -> int:
     parser.add_argument("--repeats", type=int, default=REPEATS, metavar="N")
     parser.add_argument("--json", metavar="FILE", help="write what was measured to FILE")
     args = parser.parse_args()
+    if args.repeats < 1:
+        raise UsageError(f"--repeats must be at least 1, not {args.repeats}")
     metrics = measure(args.bundle, args.engine, args.video, args.repeats)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     print(

@@ -150,15 +150,17 @@ def _import_torch(_model: Model) -> None:
 
 def _open_eager(model: Model) -> None:
     """The system as its paper runs it: its own configuration and input size, fp32, eager, batch 1."""
+    import hashlib
+
     import torch
 
-    from train.models import SYSTEMS, paper_network
+    from train import models
 
     job = model.job
     torch.set_num_threads(job["threads"])
     torch.manual_seed(0)
     torch.set_flush_denormal(True)  # weights are random: vanishing activations must not slow the reference down
-    network, cls = paper_network(job["system"]).eval(), SYSTEMS[job["system"]]
+    network, cls = models.paper_network(job["system"]).eval(), models.SYSTEMS[job["system"]]
     pixels = torch.randint(0, 256, (RING, 1, cls.CHANNELS, cls.INPUT_SIZE, cls.INPUT_SIZE))
     inputs = (pixels.float() - 128) / 128
 
@@ -166,11 +168,13 @@ def _open_eager(model: Model) -> None:
         with torch.inference_mode():
             return network(inputs[i])
 
+    source = sorted(Path(models.__file__).parent.glob("*.py"))
     model.infer_one = infer_one
     model.details = lambda: {
         "engine": f"torch {torch.__version__}",
         "threads": torch.get_num_threads(),
         "precision": str(next(network.parameters()).dtype),
+        "source_sha256": hashlib.sha256(b"".join(file.read_bytes() for file in source)).hexdigest(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "input_size": cls.INPUT_SIZE,
         "channels": cls.CHANNELS,

@@ -217,6 +217,16 @@ def test_where_no_times_were_taken_only_the_rest_is_compared(now, before):
     assert found.verdict == "pass"
 
 
+def test_a_browser_that_stands_in_for_a_devices_is_not_timed(now, before):
+    for each in (now, before):
+        each["environment"]["run"] |= {"emulated": True, "noise": 0.7}
+    blocks = now["samples"]["interleaved"]["blocks"]
+    blocks["target"] = (2 * np.array(blocks["target"])).tolist()
+    found = compare(now, before, [])
+    assert not {"latency_vs_baseline", "speedup_vs_references"} & {row.metric for row in found.rows}
+    assert found.verdict != "invalid"
+
+
 def test_times_in_one_run_only_are_no_pass(now, before):
     del before["samples"]["interleaved"]
     assert compare(now, before, []).verdict == "inconclusive"

@@ -30,7 +30,10 @@ def test_changes_are_counted_within_a_track_only():
     found = flicker.measured(lines)
     assert (found["faces"], found["tracks"], found["changes"], found["seconds"]) == (6, 3, 2, 2.0)
     assert found["changes_per_s"] == 1.0
-    assert flicker.measured([line(0.0)])["changes_per_s"] is None
+    alone = flicker.measured([line(0.0)])
+    assert alone["changes_per_s"] is None
+    head = {"video": "v", "artifact": "a", "detector": "none", "detect_every": 1}
+    assert "–" in flicker.told({**head, "by_constant": [{"smooth_s": 0.0, **alone}]})
 
 
 def test_verdicts():

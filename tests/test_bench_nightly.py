@@ -202,6 +202,10 @@ def test_a_missing_bundle_is_a_crash_of_its_target_only(stage, monkeypatch):
         "away": "skipped",
     }
     assert by_name(found)["good2"]["reason"] == "no bundle: no"
+    lacks = "import sys; print('error: no NNCF', file=sys.stderr); sys.exit(3)"
+    monkeypatch.setattr(nightly, "EXPORT", [sys.executable, "-c", lacks])
+    code, found = night(stage, "good1")
+    assert code == 3 and by_name(found)["good1"]["verdict"] == "invalid", "no artifact is bad"
 
 
 def test_nothing_of_the_night_before_is_left(stage):

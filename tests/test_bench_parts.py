@@ -68,6 +68,7 @@ def test_the_eager_reference_runs_the_papers_own_network():
         assert len(worker.block(2)) == 2
     assert (details["input_size"], details["channels"], details["threads"]) == (224, 3, 1)
     assert details["precision"] == "torch.float32"
+    assert len(details["source_sha256"]) == 64, "it is our own code: another one is another reference"
 
 
 def test_memory_and_cold_start_workers_import_neither_torch_nor_opencv(null_job):

@@ -282,6 +282,14 @@ def test_accepted_differences_need_no_look():
     assert not list(report.attention(entry))
 
 
+def test_a_change_too_small_to_matter_needs_no_look():
+    point = {"metric": "latency_ms", "worse": True, "time": "9999", "commit": "abc", "factor": 1.004}
+    quiet = made_comparison(verdict="pass", rows=[], change_points=[point])
+    assert not list(report.attention(made_entry(made_record(), comparison=quiet)))
+    crept = made_comparison(verdict="inconclusive", rows=[], change_points=[point | {"factor": 1.05}])
+    assert "×1.050" in next(report.attention(made_entry(made_record(), comparison=crept)))["text"]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks import run as program
 from benchmarks.history import Store
-from edgefer import bundle
+from edgefer import bundle, targets
 from edgefer.spec import FERPLUS_LABELS, Alignment, ModelSpec
 
 onnx = pytest.importorskip("onnx", reason="makes the tiny model: install edgefer[workshop]")
 pytest.importorskip("onnxruntime", reason="runs the tiny model: install edgefer[workshop]")
 
+build = pytest.importorskip("export.build", reason="builds bundles: install edgefer[workshop]")
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ROOT / "benchmarks" / "run.py"
 SIDE, CLASSES = 16, len(FERPLUS_LABELS)
@@ -315,7 +317,7 @@ def test_without_torch_the_eager_reference_is_not_measured_and_says_why(good):
     [
         (["--target", "i9"], 2, ["i9", "here", "away"]),
         (["--target", "away"], 5, ["away", "reach.host"]),
-        (["--target", "here", "--engine", "tensorrt"], 2, ["tensorrt", "onnxruntime/int8"]),
+        (["--target", "here", "--engine", "tensorrt"], 2, ["tensorrt", "onnxruntime"]),
         (["--target", "here", "--engine", "litert"], 2, ["litert/int8", "onnxruntime/int8"]),
         (["--target", "here", "--bundle", "nowhere"], 6, ["nowhere", "bundle"]),
     ],
@@ -326,6 +328,16 @@ def test_what_cannot_be_measured_is_one_sentence_and_its_code(place, arguments, 
     assert done.returncode == code
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: ") and all(word in last for word in words), last
+
+
+def test_another_engine_runs_from_the_targets_own_bundle(place, monkeypatch):
+    seen = []
+    monkeypatch.setattr(build, "bundle", lambda _checkpoint, target, *_: seen.append(target) or place / "good")
+    args = program.arguments(["--target", "i7", "--engine", "openvino", "--precision", "fp32"])
+    chosen = program.named_target(args)
+    program.open_bundle(args, chosen)
+    assert (chosen.engine, chosen.precision) == ("openvino", "fp32")
+    assert seen == [targets.get("i7")]
 
 
 def test_a_budget_for_no_metric_is_a_usage_error(place):

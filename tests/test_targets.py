@@ -97,7 +97,10 @@ def test_a_good_file(write):
         ({"budgets": {"fps": {"least": 1}}}, "budget fps: it must have exactly one"),
         ({"budgets": {"fps": {"min": "fast"}}}, "budget fps: min must be a number"),
         ({"budgets": {"fps": {"min": float("nan")}}}, "budget fps: min must be a number"),
+        ({"budgets": {99: {"min": 1}}}, "budget 99 must be the name of a metric"),
+        ({"budgets": {"fps": {"min": 10**400}}}, "budget fps: min must be a number"),
         ({"reach": {"kind": "telepathy"}}, "one of local, ssh, adb, emulated"),
+        ({"reach": {"kind": ["local"]}}, "one of local, ssh, adb, emulated"),
         ({"reach": {"kind": "local"}}, "reach of kind local needs 'machine'"),
         ({"reach": {"kind": "ssh", "host": "", "user": "pi", "port": 0}}, "reach.port must be from 1 to 65535"),
         ({"reach": {"kind": "ssh", "host": "", "user": "pi", "port": "22"}}, "reach.port must be a whole number"),
@@ -137,6 +140,10 @@ def test_all_problems_at_once(write):
         ("schema: 1\ntargets:\n  a: 1\n  a: 2", "'a' is there twice"),
         ("schema: 1\nother: 2\ntargets: {a: 1}", "field 'other' is unknown"),
         ("!!python/object/apply:os.getcwd []", "cannot be read as YAML"),
+        ("schema: 1\ntargets: {a: {host: {{ pi_host }}}}", "cannot be read as YAML"),
+        ("schema: 1\ntargets: {a: {description: 2020-13-45}}", "cannot be read as YAML"),
+        ("schema: 1\ntargets: {4: 1}", "4: a target's name, in quotes where it is a number"),
+        ("schema: 1\ntargets: {../x: 1}", "'../x': a target's name"),
     ],
 )
 def test_a_wrong_file(write, text, told):

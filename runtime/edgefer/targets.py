@@ -3,9 +3,9 @@
 It knows the file's form and whether a device answers. It does not know what the budgets' names mean: the benchmarks do.
 """
 
-import math
 import os
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -36,6 +36,8 @@ REACH_OPTIONAL = {
 EMULATED_CPUS = ("cortex-a72", "cortex-a76")
 QEMU = "qemu-aarch64-static"
 TOLD = {str: "text", int: "a whole number", list: "a list of texts"}
+NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+"""Of a target; it is part of files' names."""
 MAX_MARGIN = 0.5
 AUTO = "auto"
 """``vnni: auto``: what this machine's CPU says, for a local target; false for another."""
@@ -82,7 +84,8 @@ def load(path: str | Path | None = None) -> dict[str, Target]:
     problems = _file_problems(value)
     entries = value.get("targets") if isinstance(value, dict) else None
     for name, entry in (entries if isinstance(entries, dict) else {}).items():
-        problems += [] if isinstance(name, str) else [f"{name}: a target's name must be text; put it in quotes"]
+        if not (isinstance(name, str) and NAME.fullmatch(name)):
+            problems.append(f"{name!r}: a target's name, in quotes where it is a number, is of letters, digits and ._-")
         problems += [f"{name}: {problem}" for problem in _target_problems(entry)]
     if problems:
         raise InputRejected(f"{path}: {'; '.join(problems)}")
@@ -108,7 +111,13 @@ def _read(path: Path):
         value = yaml.safe_load(text)
     except FileNotFoundError:
         raise InputRejected(f"{path} is missing; run from the checkout or name the file") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a date that is none
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        RecursionError,
+        yaml.YAMLError,
+    ) as error:  # no UTF-8, no date, a list as a key, …
         raise InputRejected(f"{path} cannot be read as YAML ({' '.join(str(error).split())})") from None
     if twice:
         raise InputRejected(f"{path}: {'; '.join(twice)}")
@@ -213,7 +222,10 @@ def _margin_problems(value) -> list[str]:
 def _budgets_problems(value) -> list[str]:
     if not isinstance(value, dict):
         return ["'budgets' must be a mapping of metric names"]
-    return [f"budget {name}: {problem}" for name, budget in value.items() for problem in _budget_problems(budget)]
+    strange = [f"budget {name!r} must be the name of a metric" for name in value if not isinstance(name, str)]
+    return strange + [
+        f"budget {name}: {problem}" for name, budget in value.items() for problem in _budget_problems(budget)
+    ]
 
 
 def _budget_problems(budget) -> list[str]:
@@ -223,7 +235,7 @@ def _budget_problems(budget) -> list[str]:
 
 
 def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 CHECKS = {
