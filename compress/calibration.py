@@ -7,7 +7,7 @@ import numpy as np
 
 from edgefer.spec import ModelSpec
 from train.data import FaceSet, crops_of, ferplus, synthetic
-from train.evaluate import use_ferplus
+from train.evaluate import for_labels, use_ferplus
 
 CALIBRATION_CROPS = 300
 CALIBRATION_SEED, TUNING_SEED = 0, 1
@@ -36,7 +36,7 @@ class Calibration:
 def collect(spec: ModelSpec, data: str | None = None) -> Calibration:
     """FER+ where a copy is found – calibration from its training rows, tuning on their hold-out – otherwise synthetic faces."""
     if use_ferplus(data):
-        train = ferplus.load("train", data).evaluated
+        train = for_labels(ferplus.load("train", data).evaluated, spec.labels)
         held_out = ferplus.holdout(train.names)
         learned, tuning = train[~held_out], train[held_out]
         rows = np.random.default_rng(CALIBRATION_SEED).choice(len(learned), CALIBRATION_CROPS, replace=False)

@@ -22,7 +22,7 @@ from edgefer.files import write_json
 from edgefer.spec import ModelSpec
 from train import checkpoint, graph
 from train.data import crops_of, ferplus, synthetic
-from train.evaluate import use_ferplus
+from train.evaluate import for_labels, use_ferplus
 
 SIZES = (32, 100, 300, 1000)
 SEED = 0
@@ -30,7 +30,7 @@ SEED = 0
 
 def sets(spec: ModelSpec, data: str | None) -> dict[str, np.ndarray]:
     """Kind → uint8 (1000, S, S, C), of which a smaller set is the beginning."""
-    train = ferplus.load("train", data).evaluated
+    train = for_labels(ferplus.load("train", data).evaluated, spec.labels)
     learned = train[~ferplus.holdout(train.names)]
     rng, most = np.random.default_rng(SEED), max(SIZES)
     random = rng.choice(len(learned), most, replace=False)

@@ -119,8 +119,7 @@ def run(tuner: Tuner, faces: Faces, out: Path) -> None:
 
 def begin(args: argparse.Namespace, out: Path, chosen: recipe.Recipe, method: dict) -> dict:
     """Claim the run's folder, seed everything; returns what the new checkpoint tells of its origin."""
-    origin = {"start": trainer.rests_on(args.checkpoint), "ldg": [trainer.rests_on(folder) for folder in args.ldg]}
-    told = {"recipe": chosen.to_json(), "seed": args.seed, "limit": args.limit, **method, **origin}
+    told = {**trainer.described(chosen, args.seed, args.limit, args.checkpoint, args.ldg), **method}
     trainer.claim(out, told)
     L.seed_everything(args.seed, verbose=False)
     return told

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from compress.search import Asked, Configuration, Found
 from edgefer import parity
+from edgefer.files import new_binary
 from edgefer.targets import Budget, Target
 
 Trials = list[tuple[Configuration, Found]]
@@ -147,5 +148,5 @@ def draw(trials: Trials, target: Target, picture: Path) -> None:
     axes.set_title(f"{target.name}: area of a point is its size, MB")
     axes.grid(alpha=0.3)
     axes.legend()
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(picture, dpi=120)
+    with new_binary(picture) as file:
+        figure.savefig(file, format="png", dpi=120)

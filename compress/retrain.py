@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgefer.errors import BudgetBroken
+from edgefer import errors
 from edgefer.spec import ModelSpec
-from train import checkpoint, recipe
+from train import checkpoint, recipe, trainer
+from train.evaluate import use_ferplus
 
 TEACHER = checkpoint.SHIPPED / "resnet18"
 """Generates the label distributions of recipes that want some, by itself or beside others."""
@@ -33,7 +34,7 @@ def run(
 
     Args:
         start: folder of the checkpoint; its options and input size hold, whatever the recipe says.
-        out: folder of the run; a run that was begun there goes on, a finished one is not run again.
+        out: folder of the run; a run that was begun there goes on, a finished one is not run again, another one is refused.
         name: recipe.
         data: as ``python -m train`` takes it.
         limit: only the first so many training rows; 0: all.
@@ -41,34 +42,30 @@ def run(
         teachers: generate the label distributions, if the recipe has a share for them; several are averaged.
 
     Raises:
-        BudgetBroken: the training failed; it has said why.
+        InputRejected: ``out`` holds the run of another network or recipe.
+        EdgeferError: the training failed; its kind is that of the program's exit code, and it has said why.
     """
     trained = out / "checkpoint"
+    changes = changed(start, data, overrides)
+    chosen = recipe.load(name, changes)
+    teachers = teachers if chosen.ldg_share > 0 else ()
     if (trained / checkpoint.SPEC).exists():
+        trainer.claim(out, trainer.described(chosen, 0, limit or None, start, teachers))
         return trained
-    words = command(start, out, name, data, limit, overrides, teachers)
+    words = [sys.executable, "-m", "train", "--recipe", name, "--start", str(start), "--out", str(out)]
+    words += [word for change in changes for word in ("--set", change)]
+    words += ["--ldg", *map(str, teachers)] if teachers else []
+    words += ["--data", data] if data and chosen.data != "synthetic" else []
+    words += ["--limit", str(limit)] if limit else []
     code = subprocess.run(words, stdout=sys.stderr, check=False).returncode
     if code:
-        raise BudgetBroken(f"fine-tuning in {out} ended with exit code {code}; the lines above say why")
+        raise errors.of(code)(f"fine-tuning in {out} ended with exit code {code}; the lines above say why")
     return trained
 
 
-def command(
-    start: Path,
-    out: Path,
-    name: str,
-    data: str | None,
-    limit: int,
-    overrides: Sequence[str],
-    teachers: Sequence[Path] = (TEACHER,),
-) -> list[str]:
-    """The training run as it could be typed."""
+def changed(start: Path, data: str | None, overrides: Sequence[str]) -> list[str]:
+    """What of a recipe a checkpoint's own form, missing data and the caller change, as ``--set`` takes it."""
     spec = ModelSpec.load(start / checkpoint.SPEC)
     own = [f"options={json.dumps(spec.options)}", f"input_size={spec.input_size}", f"channels={spec.channels}"]
-    chosen = recipe.load(name, [*own, *overrides])
-    words = [sys.executable, "-m", "train", "--recipe", name, "--start", str(start), "--out", str(out)]
-    for override in (*own, *overrides):
-        words += ["--set", override]
-    words += ["--ldg", *map(str, teachers)] if chosen.ldg_share > 0 else []
-    words += ["--data", data] if data and chosen.data != "synthetic" else []
-    return words + (["--limit", str(limit)] if limit else [])
+    drawn = [] if use_ferplus(data) else ["data=synthetic", "synthetic=0"]
+    return [*own, *drawn, *overrides]

@@ -6,6 +6,7 @@ the Pareto front of accuracy against latency and size, and the fastest configura
 study in a file or data base that several machines may share; a search that was killed goes on, its unfinished trial first.
 """
 
+import hashlib
 import json
 import os
 import socket
@@ -24,8 +25,8 @@ from compress.convert import openvino_model
 from compress.prune import pruned
 from compress.toollog import Say, tool_output
 from edgefer import parity
-from edgefer.errors import BudgetBroken, UsageError
-from edgefer.files import new_folder, read_json
+from edgefer.errors import BudgetBroken, EdgeferError, InputRejected
+from edgefer.files import new_folder, read_json, sha256, write_json
 from edgefer.spec import ModelSpec
 from edgefer.targets import Target
 from train import checkpoint, graph
@@ -188,8 +189,6 @@ class Search:
             return start
         self.say(f"{chosen.network}: training on for {self.asked.epochs} epochs")
         overrides = [f"epochs={self.asked.epochs}", "ldg_share=0.0", "views=0", "synthetic=0", "warmup=0.1", "ema=0.98"]
-        if not use_ferplus(self.asked.data):
-            overrides.append("data=synthetic")
         name = retrain.recipe_of(self.spec)
         return retrain.run(start, folder, name, self.asked.data, self.asked.limit, overrides)
 
@@ -220,7 +219,7 @@ def run(asked: Asked) -> list[tuple[Configuration, Found]]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     asked.out.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
-        study_name=f"{NAME}-{asked.target.name}",
+        study_name=f"{NAME}-{asked.target.name}-{_claimed(asked)}",
         storage=asked.storage or _journal(asked.out),
         directions=["maximize", "minimize", "minimize"],
         sampler=optuna.samplers.TPESampler(seed=len(list(asked.out.iterdir())), multivariate=True),
@@ -238,6 +237,24 @@ def run(asked: Asked) -> list[tuple[Configuration, Found]]:
             _one(study, search, told)
             number += 1
     return finished(study)
+
+
+def _claimed(asked: Asked) -> str:
+    """The folder is this search's, of which a hash is returned: trials of another network or training are not its own.
+
+    Raises:
+        InputRejected: it is another's.
+    """
+    network = [sha256(asked.base / name) for name in (checkpoint.SPEC, checkpoint.WEIGHTS)]
+    faces = "FER+" if use_ferplus(asked.data) else "synthetic"
+    search = {"network_sha256": network, "epochs": asked.epochs, "rows": asked.limit, "faces": faces}
+    file = asked.out / "search.json"
+    if file.exists() and read_json(file) != search:
+        raise InputRejected(
+            f"{asked.out} holds a search of another network, --epochs, --rows or data; give another --out, or delete it"
+        )
+    write_json(file, search)
+    return hashlib.sha256(json.dumps(search).encode()).hexdigest()[:12]
 
 
 def finished(study) -> list[tuple[Configuration, Found]]:
@@ -260,7 +277,7 @@ def _one(study, search: Search, say: Say) -> None:
     known = dict(finished(study))
     try:
         found = known.get(chosen) or search.measure(chosen)
-    except (BudgetBroken, UsageError) as error:
+    except EdgeferError as error:
         say(f"{chosen.network}: {error}")
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return

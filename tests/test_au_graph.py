@@ -216,6 +216,15 @@ class TestNumbers:
         with pytest.raises(InputRejected, match=r"none of the 1 images, such as 'z\.png'.*'b\.jpg'"):
             action_units.matched(("b.jpg", "a"), vectors, ("z.png",))
 
+    def test_names_that_repeat_in_other_folders(self):
+        vectors = np.array([[1], [2]], np.float32)
+        names = ("happy/1.png", "sad/1.png")
+        twice = action_units.matched(names, vectors, ("sad/1.png", "happy/1.png", "sad/1.png"))
+        assert twice.ravel().tolist() == [2, 1, 2]
+        for known, wanted in ((names, ("1.png",)), (("1", "2"), names)):
+            with pytest.raises(InputRejected, match="name both with their folders"):
+                action_units.matched(known, vectors, wanted)
+
 
 class TestPicture:
     def test_of_synthetic_faces(self, program, tmp_path):

@@ -459,18 +459,27 @@ def test_caers_scenes_and_faces(tmp_path):
     assert {faces.classes[label] for label in faces.labels} == set(layout.SEVEN) - {"neutral", "happiness"}
 
 
-def test_faces_of_ones_own_without_splits(tmp_path):
+def test_faces_of_ones_own_without_splits(program, tmp_path):
+    own = tmp_path / "faces"
     for i in range(40):
-        paint(tmp_path / "Happy" / f"{i}.png", "happiness", 24, 24)
-        paint(tmp_path / "sad" / f"{i}.jpg", "sadness", 24, 24)
-    (tmp_path / ".cache").mkdir()
-    train, valid = (DATASETS["folder7"].load(split, tmp_path, 24) for split in ("train", "valid"))
+        paint(own / "Happy" / f"{i}.png", "happiness", 24, 24)
+        paint(own / "sad" / f"{i}.jpg", "sadness", 24, 24)
+    (own / ".cache").mkdir()
+    train, valid = (DATASETS["folder7"].load(split, own, 24) for split in ("train", "valid"))
     assert len(train) + len(valid) == 80
     assert not set(train.names) & set(valid.names)
     assert 0 < len(valid) < 20
     assert_levels(train)
     with pytest.raises(EnvironmentInvalid, match="test split is not"):
-        DATASETS["folder7"].load("test", tmp_path)
+        DATASETS["folder7"].load("test", own)
+    train = ("train", "--recipe", "microexpnet", "--data", own, "--out", tmp_path / "run", "--set", "data=folder7")
+    done = program(*train, "--set", "epochs=1", "--set", "balance=weighted")
+    assert done.returncode == 0, done.stderr
+    for folder in ("Happy", "sad"):
+        for picture in sorted((own / folder).iterdir())[3:]:
+            picture.unlink()
+    done = program(*train, "--set", "epochs=2", "--out", tmp_path / "few")
+    assert done.returncode == 6 and "none are left to train or be judged on" in done.stderr
 
 
 def test_oversampled_sees_every_row_and_every_class_alike():

@@ -1,6 +1,8 @@
 """FER+: the protocol, the layout, and the exact counts where the data is."""
 
 import shutil
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +57,17 @@ def test_reads_a_folder_and_a_zip_alike(tiny_ferplus, tmp_path):
     assert folder.labels[:9].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 0]
 
 
+def test_a_damaged_zip(tiny_ferplus, tmp_path):
+    archive = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", tiny_ferplus))
+    data = bytearray(archive.read_bytes())
+    with zipfile.ZipFile(archive) as file:
+        entry = file.getinfo("FER2013Valid/fer0000003.png")
+    data[entry.header_offset + 30 + len(entry.filename) + entry.compress_size // 2] ^= 0x20
+    archive.write_bytes(data)
+    with pytest.raises(InputRejected, match=r"FER2013Valid/fer0000003\.png is damaged"):
+        ferplus.load("valid", archive)
+
+
 def test_rows_without_an_image_are_not_there(tiny_ferplus):
     with (tiny_ferplus / "FER2013Train" / "label.csv").open("a") as file:
         file.write(',"(0, 0, 48, 48)",10,0,0,0,0,0,0,0,0,0\n')
@@ -75,6 +88,12 @@ def test_missing_split_and_damaged_files(tiny_ferplus):
     (tiny_ferplus / "FER2013Valid" / "fer0000003.png").write_bytes(b"not a picture")
     with pytest.raises(InputRejected, match=r"fer0000003\.png is not a readable"):
         ferplus.load("valid", tiny_ferplus)
+    table = tiny_ferplus / "FER2013Valid" / "label.csv"
+    whole = table.read_text()
+    for text in (whole.replace(",10,", ",ten,", 1), "", whole + "fer0000003.png,box,1,2\n", "\udcff"):
+        table.write_bytes(text.encode(errors="surrogateescape"))
+        with pytest.raises(InputRejected, match=r"FER2013Valid/label\.csv is damaged"):
+            ferplus.load("valid", tiny_ferplus)
     (tiny_ferplus / "FER2013Train" / "fer0000005.png").unlink()
     with pytest.raises(InputRejected, match=r"fer0000005\.png, which is not there"):
         ferplus.load("train", tiny_ferplus)

@@ -1,13 +1,16 @@
 """Structured pruning: a smaller network is built again from its options, keeps what matters, and says what it cannot do."""
 
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from compress import retrain
 from compress.prune import pruned
-from edgefer.errors import UsageError
+from edgefer.errors import EnvironmentInvalid, InputRejected, UsageError
 from train import checkpoint, graph, models
 from train.data import crops_of, synthetic
 
@@ -92,3 +95,23 @@ def test_mistakes(shipped, crops, system, blocks, width, sentence):
         network, spec = models.build(system, 8, 1).eval(), replace(spec, system=system, options={})
     with pytest.raises(UsageError, match=sentence):
         pruned(network, spec, crops[:8], blocks, width)
+
+
+def test_training_on_is_not_taken_for_another_runs(program, untrained, small_ferplus, tmp_path, monkeypatch):
+    def trained(*overrides: str) -> Path:
+        start = untrained(training={}, metrics={})
+        return retrain.run(start, tmp_path / "run", "microexpnet", str(small_ferplus), overrides=overrides)
+
+    monkeypatch.setattr(retrain.subprocess, "run", lambda words, **_: program(*words[2:]))
+    _, spec = checkpoint.load(trained("epochs=1"))
+    assert spec.training["recipe"]["epochs"] == 1 and spec.training["start"]
+    monkeypatch.setattr(retrain.subprocess, "run", lambda *_, **__: pytest.fail("ran again"))
+    assert trained("epochs=1") == tmp_path / "run" / "checkpoint"
+    with pytest.raises(InputRejected, match="holds a run with another recipe"):
+        trained("epochs=2")
+
+
+def test_training_that_fails_keeps_its_exit_code(untrained, small_ferplus, tmp_path, monkeypatch):
+    monkeypatch.setattr(retrain.subprocess, "run", lambda words, **_: subprocess.CompletedProcess(words, 3))
+    with pytest.raises(EnvironmentInvalid, match="ended with exit code 3"):
+        retrain.run(untrained(training={}, metrics={}), tmp_path / "run", "microexpnet", str(small_ferplus))

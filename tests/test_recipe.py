@@ -43,5 +43,25 @@ def test_usage():
         recipe.load("efficientface", ["epochs"])
     with pytest.raises(UsageError, match="unknown targets 'guess'"):
         recipe.load("efficientface", ["targets=guess"])
-    with pytest.raises(UsageError, match="'epochs' must be at least 1"):
-        recipe.load("efficientface", ["epochs=0"])
+    for override, told in {
+        "epochs=0": "'epochs' must be at least 1",
+        "epochs.x=1": "'epochs' has nothing inside",
+        "options={a": "is no YAML value",
+        "learning_rate=-1": "'learning_rate' must be above 0",
+        "warmup=1": "'warmup' is a share from 0 to below 1",
+        "ema=1.5": "'ema' is a share",
+        "ldg_share=2": "'ldg_share' is a share from 0 to 1",
+        "precision=fp16": "unknown precision 'fp16'",
+        "weight_decay=.nan": "'weight_decay' must be at least 0",
+        "augmentation.mixup=-1": "'augmentation.mixup' must be at least 0",
+        "augmentation.scale=1": "'augmentation.scale' must be below 1",
+    }.items():
+        with pytest.raises(UsageError, match=told):
+            recipe.load("efficientface", [override])
+    for pair, told in {
+        ("data=synthetic", "synthetic=9"): "set synthetic=0",
+        ("au_factor=1", "balance=oversample"): "own copies",
+        ("au_factor=1", "augmentation.mixup=0.2"): "single faces",
+    }.items():
+        with pytest.raises(UsageError, match=told):
+            recipe.load("efficientface", list(pair))

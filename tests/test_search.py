@@ -12,7 +12,7 @@ import pytest
 from compress import front, search
 from compress.search import Asked, Configuration, Found
 from edgefer import parity, targets
-from edgefer.errors import BudgetBroken
+from edgefer.errors import BudgetBroken, InputRejected
 
 BASE = Configuration(48, 0, 1.0, "int8")
 
@@ -120,6 +120,16 @@ def test_a_killed_search_goes_on_with_the_trial_that_died(asked, monkeypatch):
     search.run(replace(asked, trials=len(search.Search(asked, print).first())))
     assert died_at[0] in measured
     assert len(measured) == len(set(measured)), "nothing is measured twice"
+
+
+def test_trials_of_another_search_are_not_its_own(asked, untrained, monkeypatch, tmp_path):
+    monkeypatch.setattr(search.Search, "measure", lambda self, chosen: found())
+    shared = replace(asked, storage=f"sqlite:///{tmp_path}/studies.db")
+    assert len(search.run(shared)) == 1
+    other = replace(shared, base=untrained(training={}, metrics={}, input_size=64))
+    with pytest.raises(InputRejected, match="holds a search of another network, --epochs, --rows or data"):
+        search.run(other)
+    assert [chosen.input_size for chosen, _ in search.run(replace(other, out=tmp_path / "other"))] == [64]
 
 
 def test_a_trial_that_fails_costs_only_itself(asked, monkeypatch):

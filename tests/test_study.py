@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from edgefer.errors import InputRejected, UsageError
+from edgefer.errors import EnvironmentInvalid, InputRejected, UsageError
 from train import models, recipe, study
 
 SMALL = {"epochs": 1, "input_size": 32, "batch_size": 16}
@@ -36,10 +36,13 @@ def small_study(tmp_path, monkeypatch) -> str:
 
 def test_a_study_is_run_once_and_rendered(small_study, small_ferplus, program, tmp_path, monkeypatch):
     def here(command, check):
-        assert command[:2] == [sys.executable, "-m"] and check
-        assert program(*command[2:]).returncode == 0
+        assert command[:2] == [sys.executable, "-m"]
+        return program(*command[2:])
 
     monkeypatch.setattr(study.subprocess, "run", here)
+    monkeypatch.delenv("EDGEFER_DATA", raising=False)
+    with pytest.raises(EnvironmentInvalid, match="training 'teacher' ended with exit code 3"):
+        study.run(small_study, None, tmp_path / "runs", tmp_path)
     records = tmp_path / "docs/results"
     nothing = study.table(small_study, records)
     assert "not run" in nothing and "So it is." not in nothing
@@ -61,11 +64,11 @@ def test_a_study_is_run_once_and_rendered(small_study, small_ferplus, program, t
 
 
 def test_mean_and_range_over_the_seeds():
-    runs = [{"accuracy": a, "faces": 1000, "macro_recall": m} for a, m in ((0.80, 0.5), (0.84, 0.7))]
+    runs = [{"accuracy": a, "faces": 1000, "rows": 1200, "macro_recall": m} for a, m in ((0.80, 0.5), (0.84, 0.7))]
     cells = study._figures(runs).split(" | ")
     assert cells[0].startswith("82.00 [79.5")
-    assert cells[1:] == ["2", "80.00–84.00", "60.0"]
-    assert study._figures(runs[:1]).split(" | ")[1:] == ["1", "–", "50.0"], "one seed has no range"
+    assert cells[1:] == ["2", "80.00–84.00", "60.0", "1,200"]
+    assert study._figures(runs[:1]).split(" | ")[1:] == ["1", "–", "50.0", "1,200"], "one seed has no range"
 
 
 @pytest.mark.parametrize("name", study.names())

@@ -75,6 +75,35 @@ def test_resumes_after_a_kill_as_if_unbroken(small_ferplus, unbroken, tmp_path):
     assert len((out / "checkpoint" / "curve.csv").read_text().splitlines()) == 4
 
 
+def test_a_finished_run_that_is_run_again_stays_as_it_is(program, small_ferplus, tmp_path):
+    words = (
+        "train",
+        "--recipe",
+        "microexpnet",
+        "--data",
+        small_ferplus,
+        "--out",
+        tmp_path / "run",
+        "--set",
+        "epochs=2",
+    )
+    weights = []
+    for _ in range(2):
+        done = program(*words, "--set", "ema=0.9", "--set", "batch_size=16")
+        assert done.returncode == 0, done.stderr
+        weights.append(checkpoint.read_weights(tmp_path / "run" / "checkpoint"))
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_start_that_fails_does_not_claim_the_folder(program, small_ferplus, tmp_path):
+    words = ("train", "--recipe", "microexpnet", "--data", small_ferplus, "--out", tmp_path / "run", "--limit", "20")
+    done = program(*words, "--set", "options.colour=red")
+    assert done.returncode == 2 and "'options' do not fit system 'microexpnet'" in done.stderr
+    done = program(*words, "--devices", "two")
+    assert done.returncode == 2 and "--devices: must be a whole number above 0, not two" in done.stderr
+    assert program(*words, "--set", "epochs=1").returncode == 0
+
+
 def test_torchrun_starts_two_processes_that_train_one_network(small_ferplus, tmp_path):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     result = subprocess.run(

@@ -14,7 +14,7 @@ from train import checkpoint, ldg, recipe, views
 from train.data import datasets, ferplus, framing, synthetic
 from train.faces import Faces, action_unit_graph, gathered
 from train.learner import MEAN, SCALE, Learner
-from train.trainer import add_arguments, claim, fit, rests_on
+from train.trainer import add_arguments, claim, described, fit, places
 
 
 def arguments() -> argparse.Namespace:
@@ -31,7 +31,10 @@ def arguments() -> argparse.Namespace:
         "--au", metavar="PLACE", help="Action Units of the faces: OpenFace's CSV files, or a CSV of numbers"
     )
     parser.add_argument(
-        "--devices", default="auto", help="how many GPUs or processes (default: all GPUs; torchrun's number)"
+        "--devices",
+        type=places,
+        default="auto",
+        help="how many GPUs or processes (default: all GPUs; torchrun's number)",
     )
     return parser.parse_args()
 
@@ -42,8 +45,8 @@ def main() -> int:
     out = args.out or Path("build/runs") / f"{Path(args.recipe).stem}-{args.seed}"
     if bool(args.ldg) != (chosen.ldg_share > 0):
         raise UsageError("--ldg and the recipe's ldg_share go together: give both, or neither")
-    origin = {"start": rests_on(args.start) if args.start else None, "ldg": [rests_on(folder) for folder in args.ldg]}
-    claim(out, {"recipe": chosen.to_json(), "seed": args.seed, "limit": args.limit, **origin})
+    run = described(chosen, args.seed, args.limit, args.start, args.ldg)
+    origin = {name: run[name] for name in ("start", "ldg")}
     L.seed_everything(args.seed, verbose=False)
     faces = gathered(chosen, args.data, args.limit, args.seed)
     teacher = ldg.load(args.ldg, faces.classes, chosen.channels, chosen.ldg_bf16) if args.ldg else None
@@ -52,6 +55,7 @@ def main() -> int:
     learner = Learner(chosen, len(faces.classes), args.seed, teacher, faces.class_weights, graph, judged)
     if args.start:
         checkpoint.load_weights(learner.network, args.start)
+    claim(out, run)
     trainer = fit(out, learner, faces, chosen, args.devices)
     if trainer.is_global_zero:
         _finish(out, learner, faces, chosen, args, origin)

@@ -8,7 +8,6 @@ one point on RAF-DB and 0.6 on FER+: an experiment to repeat, not a default.
 """
 
 import argparse
-import contextlib
 import csv
 import sys
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgefer.errors import InputRejected, UsageError, exit_with
+from edgefer.files import new_binary
 from edgefer.spec import FERPLUS_LABELS
 from train.data import action_units, ferplus, synthetic
 
@@ -147,31 +147,19 @@ def draw(vectors: np.ndarray, labels: list[str], picture: Path, seed: int = 0) -
         axes.scatter(chosen[:, 0], chosen[:, 1], s=6, label=f"{label} ({len(chosen)})")
     axes.set(title=f"Action Units of {len(vectors)} faces, t-SNE, perplexity {perplexity:.0f}", xticks=[], yticks=[])
     figure.legend(loc="outside right upper", frameon=False, markerscale=2)
-    _save(figure, picture)
-
-
-def _save(figure, picture: Path) -> None:
-    """Write beside and rename."""
-    beside = picture.with_name(f".{picture.name}.part")
-    try:
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(beside, format="png", dpi=120)
-        beside.replace(picture)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise UsageError(f"{picture} cannot be written ({error.strerror}); choose another place") from None
+    with new_binary(picture) as file:
+        figure.savefig(file, format="png", dpi=120)
 
 
 def read_labels(source: Path) -> dict[str, str]:
-    """{image name without folder and ending: label} from a CSV of rows ``name, label``, or FER+ train's majority labels.
+    """{image name: label} from a CSV of rows ``name, label``, or FER+ train's majority labels.
 
     Raises:
         InputRejected, EnvironmentInvalid: neither is there.
     """
     if source.is_dir() or source.suffix == ".zip":
         faces = ferplus.load("train", source).evaluated
-        return {Path(name).stem: FERPLUS_LABELS[k] for name, k in zip(faces.names, faces.labels, strict=True)}
+        return {name: FERPLUS_LABELS[k] for name, k in zip(faces.names, faces.labels, strict=True)}
     try:
         with source.open(newline="", encoding="utf-8-sig") as text:
             rows = [[field.strip() for field in row] for row in csv.reader(text) if row]
@@ -179,7 +167,7 @@ def read_labels(source: Path) -> dict[str, str]:
         raise InputRejected(f"{source} cannot be read as CSV ({error})") from None
     if not rows or any(len(row) < 2 for row in rows):
         raise InputRejected(f"{source} must hold lines 'name, label'")
-    return {Path(row[0]).stem: row[1] for row in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def _labelled(vectors: str, labels: Path | None, faces: int) -> tuple[np.ndarray, list[str]]:
@@ -191,12 +179,14 @@ def _labelled(vectors: str, labels: Path | None, faces: int) -> tuple[np.ndarray
         raise UsageError("--vectors needs --labels, the file that says which expression each image shows")
     names, found = action_units.read(vectors)
     known = read_labels(labels)
-    rows = [row for row, name in enumerate(names) if Path(name).stem in known]
-    if not rows:
+    labelled = action_units.rows_of(tuple(known), names)
+    rows = np.flatnonzero(labelled >= 0)
+    if not len(rows):
         raise InputRejected(
             f"{labels} has no label for any of the {len(names)} images of {vectors}, such as '{names[0]}'"
         )
-    return found[rows], [known[Path(names[row]).stem] for row in rows]
+    shown = list(known.values())
+    return found[rows], [shown[labelled[row]] for row in rows]
 
 
 def arguments() -> argparse.Namespace:

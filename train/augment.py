@@ -1,10 +1,13 @@
 """Augmentation of a whole batch at once, each face with its own draw, on whatever device the batch is."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from edgefer.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,14 @@ class Augmentation:
     """Largest area of that rectangle, as a fraction of the crop."""
     mixup: float = 0.0
     """α of the Beta(α, α) by which a face and its distribution are mixed with another of the batch; 0: never."""
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not 0 <= value < math.inf:
+                raise UsageError(f"recipe: 'augmentation.{field.name}' must be at least 0, not {value}")
+        if self.scale >= 1 or self.erase > 1 or self.erase_area > 1:
+            raise UsageError("recipe: 'augmentation.scale' must be below 1, 'erase' and 'erase_area' at most 1")
 
     def __call__(self, images: Tensor, size: int, generator: torch.Generator) -> Tensor:
         """uint8 (B, C, h, w) → float32 (B, C, size, size), grey levels 0…255; geometry and resizing are one resampling."""

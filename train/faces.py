@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from edgefer.align import to_channels
-from edgefer.errors import UsageError
+from edgefer.errors import InputRejected, UsageError
 from edgefer.spec import FERPLUS_LABELS
 from train import au_graph
 from train.data import FaceSet, action_units, balance, crops_of, datasets, drawn, ferplus, synthetic
@@ -133,6 +133,10 @@ def gathered(recipe: Recipe, data: str | None, limit: int | None, seed: int) -> 
     train = known.load("train", data, side)
     valid = known.load(datasets.validation_split(recipe.data), data, side)
     held_out = ferplus.holdout(train.names)
+    if held_out.all() or not (held_out.any() and len(valid)):
+        raise InputRejected(
+            f"{known.title}: of {len(train)} + {len(valid)} faces none are left to train or be judged on"
+        )
     rows = train[~held_out]
     rows = rows[np.arange(min(limit, len(rows)))] if limit else rows
     extra = []

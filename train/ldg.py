@@ -2,7 +2,7 @@
 
 The paper's LDG is a ResNet-50 fine-tuned with single labels. Any checkpoints serve here; several are averaged. They judge the
 very crop that the student sees, augmented and mixed, so that their distribution fits that view of the face. The paper divides
-the loss of Equation 4 by the number of classes; here it stays a plain mean over the batch, which scales the learning rate only.
+the loss of Equation 5 by the number of classes; here it stays a plain mean over the batch, which scales the learning rate only.
 """
 
 from collections.abc import Sequence

@@ -8,6 +8,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
+from edgefer.errors import UsageError
 from train import models, views
 from train.au_graph import Graph, neighbour_term
 from train.faces import VALIDATION
@@ -49,7 +50,10 @@ class Learner(L.LightningModule):
         super().__init__()
         self.recipe, self.seed, self.graph, self.judged = recipe, seed, graph, judged
         self._ldg = [ldg]  # in a list, so that its weights are neither trained, averaged nor saved with the run
-        network = models.build(recipe.system, num_classes, recipe.channels, recipe.options)
+        try:
+            network = models.build(recipe.system, num_classes, recipe.channels, recipe.options)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"recipe: 'options' do not fit system '{recipe.system}' ({error})") from None
         self.network = convert_conv2d_weight_memory_format(network, torch.channels_last)
         self._branches = getattr(self.network, "branch_logits", None) or (lambda x: [self.network(x)])
         if recipe.compiled:
@@ -110,7 +114,7 @@ class Learner(L.LightningModule):
             judged = share[:, 0] > 0
             target[judged] = share[judged] * self.ldg(x[judged]) + (1 - share[judged]) * target[judged]
         branches = self._branches(x)
-        # −Σ d log softmax(logits), mean over the batch (paper 001, Equation 4); summed over branches (paper 000, Section 3).
+        # −Σ d log softmax(logits), mean over the batch (paper 001, Equation 5); summed over branches (paper 000, Section 3).
         loss = sum(F.cross_entropy(logits, target, self.class_weights) for logits in branches)
         if self.graph is not None:
             loss = loss + self.recipe.au_factor * self._neighbour_term(rows, torch.stack(branches).mean(0))

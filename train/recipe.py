@@ -1,6 +1,7 @@
 """A recipe: every choice of one training run, read from a YAML file that can be copied and changed."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -13,6 +14,7 @@ FOLDER = Path(__file__).parent / "recipes"
 ROOT = FOLDER.parents[1]
 TARGETS = ("majority", "votes")
 BALANCES = ("none", "oversample", "weighted")
+PRECISIONS = ("32-true", "bf16-mixed")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Recipe:
     au_sigma: float = 1.0
     """σ of that graph: a neighbour at distance d weighs exp(−d/σ²)."""
     synthetic: int = 0
-    """Synthetic faces learned from beside the real ones; their seed is used for nothing else."""
+    """Synthetic faces learned from beside real ones."""
     epochs: int = 40
     """Passes over the training rows."""
     batch_size: int = 128
@@ -81,10 +83,23 @@ class Recipe:
                 raise UsageError(f"recipe: '{name}' must be at least 1, not {getattr(self, name)}")
         if self.au_factor and self.augmentation.mixup:
             raise UsageError("recipe: 'au_factor' compares single faces, so it cannot go with 'augmentation.mixup'")
-        if self.views < 0:
-            raise UsageError(f"recipe: 'views' must be at least 0, not {self.views}")
-        if not 0 <= self.ldg_share <= 1:
-            raise UsageError(f"recipe: 'ldg_share' is a share from 0 to 1, not {self.ldg_share}")
+        if self.au_factor and self.balance == "oversample":
+            raise UsageError(
+                "recipe: with balance 'oversample' the neighbours of 'au_factor' would be a face's own copies"
+            )
+        if self.synthetic and self.data == "synthetic":
+            raise UsageError("recipe: data 'synthetic' holds the faces that 'synthetic' would add; set synthetic=0")
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
+        for name in ("views", "synthetic", "weight_decay", "au_factor"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"recipe: '{name}' must be at least 0, not {getattr(self, name)}")
+        for name, open_ in {"ldg_share": False, "warmup": True, "ema": True}.items():
+            value = getattr(self, name)
+            if not 0 <= value <= 1 or (open_ and value == 1):
+                raise UsageError(f"recipe: '{name}' is a share from 0 to {'below ' if open_ else ''}1, not {value}")
+        if not 0 < self.learning_rate < math.inf:
+            raise UsageError(f"recipe: 'learning_rate' must be above 0, not {self.learning_rate}")
 
     def to_json(self) -> dict:
         return dataclasses.asdict(self)
@@ -150,7 +165,12 @@ def _override(value: dict, override: str) -> None:
     *parents, last = key.split(".")
     for parent in parents:
         value = value.setdefault(parent, {})
-    value[last] = yaml.safe_load(text)
+        if not isinstance(value, dict):
+            raise UsageError(f"--set {override}: '{parent}' has nothing inside")
+    try:
+        value[last] = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        raise UsageError(f"--set {override}: '{text}' is no YAML value") from None
 
 
 def problems(cls: type, value: dict) -> list[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from edgefer import parity
+from edgefer import errors, parity
 from edgefer.errors import InputRejected, exit_with, unknown
 from edgefer.files import read_json, write_json, write_text
 from edgefer.spec import ModelSpec
@@ -158,6 +158,7 @@ def run(name: str, data: str | None, runs: Path, records: Path, only: Sequence[s
 
     Raises:
         UsageError: the study has no row of a name in ``only``, which limits what is trained.
+        EdgeferError: a training failed; its kind is that of the program's exit code.
     """
     study, file = load(name), records / f"{name}.json"
     for row in only:
@@ -169,7 +170,9 @@ def run(name: str, data: str | None, runs: Path, records: Path, only: Sequence[s
         for row in study.rows:
             if (row, seed) in have or (only and row not in only):
                 continue
-            subprocess.run(command(study, row, seed, runs / name, data), check=True)
+            code = subprocess.run(command(study, row, seed, runs / name, data), check=False).returncode
+            if code:
+                raise errors.of(code)(f"training '{row}' ended with exit code {code}; the lines above say why")
             spec = ModelSpec.load(run_folder(runs / name, row, seed) / "checkpoint" / checkpoint.SPEC)
             done.append(record(row, seed, spec))
             write_json(file, {"schema": SCHEMA, "study": name, "runs": done})
@@ -180,7 +183,8 @@ def table(name: str, records: Path) -> str:
     study, file = load(name), records / f"{name}.json"
     done = read_json(file)["runs"] if file.exists() else []
     lines = [f"## {study.title}", "", study.about.strip(), ""]
-    lines += ["| | accuracy % [95 %] | seeds | range % | macro recall % | published |", "|---|---|---|---|---|---|"]
+    lines += ["| | accuracy % [95 %] | seeds | range % | macro recall % | faces learned from | published |"]
+    lines += ["|---|---|---|---|---|---|---|"]
     for row, chosen in study.rows.items():
         runs = [r for r in done if r["row"] == row]
         lines.append(f"| {row} | {_figures(runs)} | {chosen.published or '–'} |")
@@ -190,13 +194,13 @@ def table(name: str, records: Path) -> str:
 
 def _figures(runs: list[dict]) -> str:
     if not runs:
-        return "not run | – | – | –"
+        return "not run | – | – | – | –"
     accuracies, faces = np.array([r["accuracy"] for r in runs]), runs[0]["faces"]
     mean = accuracies.mean()
     low, high = parity.wilson(round(mean * faces), faces)
     spread = f"{100 * accuracies.min():.2f}–{100 * accuracies.max():.2f}" if len(runs) > 1 else "–"
     recall = 100 * np.mean([r["macro_recall"] for r in runs])
-    return f"{100 * mean:.2f} [{100 * low:.2f}, {100 * high:.2f}] | {len(runs)} | {spread} | {recall:.1f}"
+    return f"{100 * mean:.2f} [{100 * low:.2f}, {100 * high:.2f}] | {len(runs)} | {spread} | {recall:.1f} | {runs[0]['rows']:,}"
 
 
 def render(records: Path) -> str:

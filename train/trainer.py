@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -40,7 +41,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ldg = "checkpoints that generate label distributions (LDL)"
     add("--ldg", type=Path, metavar="DIR", nargs="+", default=[], help=ldg)
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the recipe")
-    add("--limit", type=int, help="use only the first N training rows, to try things")
+    add("--limit", type=number, metavar="N", help="use only the first N training rows, to try things")
+
+
+def number(text: str) -> int:
+    """For argparse: a whole number above 0."""
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text}")
+    return int(text)
+
+
+def places(text: str) -> str:
+    """For argparse: 'auto', or a whole number above 0."""
+    return text if text == "auto" else str(number(text))
 
 
 def fit(
@@ -58,9 +71,14 @@ def fit(
     """
     trainer = _trainer(out, chosen, devices, more)
     state = out / STATE
-    if state.exists():
-        print(f"resuming from {state}")
-    trainer.fit(learner, data, ckpt_path=str(state) if state.exists() else None)
+    if not state.exists():
+        trainer.fit(learner, data)
+        return trainer
+    print(f"resuming from {state}")
+    left = SafetensorsCheckpointIO().load_checkpoint(state)
+    trainer.fit(learner, data, ckpt_path=str(state))
+    if trainer.global_step == left["global_step"]:  # all was done; Lightning then leaves the weights before averaging
+        learner.load_state_dict(left["state_dict"])
     return trainer
 
 
@@ -68,6 +86,12 @@ def rests_on(folder: Path) -> dict:
     """Another checkpoint that a run begins or learns from: its hash and what it was trained on."""
     _, spec = checkpoint.load(folder)
     return {"weights_sha256": sha256(folder / checkpoint.WEIGHTS), "training": spec.training}
+
+
+def described(chosen, seed: int, limit: int | None, start: Path | None, ldg: Sequence[Path]) -> dict:
+    """What tells a training run from others: recipe, seed, number of training rows, and the checkpoints it rests on."""
+    origin = {"start": rests_on(start) if start else None, "ldg": [rests_on(folder) for folder in ldg]}
+    return {"recipe": chosen.to_json(), "seed": seed, "limit": limit, **origin}
 
 
 def claim(out: Path, run: dict) -> None:

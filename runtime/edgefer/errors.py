@@ -45,6 +45,11 @@ class InputRejected(EdgeferError):
     exit_code = REJECTED
 
 
+def of(code: int) -> type[EdgeferError]:
+    """The error that another program's exit code stands for."""
+    return {kind.exit_code: kind for kind in EdgeferError.__subclasses__()}.get(code, EdgeferError)
+
+
 def unknown(kind: str, name: str, known, where: str = "") -> UsageError:
     """The error for a name that does not exist; lists those that do."""
     place = f"{where} has" if where else "known:"

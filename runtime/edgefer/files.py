@@ -37,6 +37,13 @@ def new_text(path: Path) -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
+def new_binary(path: Path) -> Iterator[IO[bytes]]:
+    """The same for bytes."""
+    with _new_file(path, "wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
 def _new_file(path: Path, mode: str, encoding: str | None = None) -> Iterator[IO]:
     path = Path(path)
     try:
@@ -55,9 +62,11 @@ def _new_file(path: Path, mode: str, encoding: str | None = None) -> Iterator[IO
         if beside:
             beside.chmod(0o644)
             beside.replace(path.resolve())
-    except BaseException:
+    except BaseException as error:
         if beside:
             beside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # such as a full disk
+            error.filename = str(path)
         raise
 
 
@@ -79,7 +88,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``, whole or not at all; see ``new_text``."""
-    with _new_file(path, "wb") as file:
+    with new_binary(path) as file:
         file.write(data)
 
 

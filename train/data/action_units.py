@@ -101,19 +101,42 @@ def read_numbers(source: str | Path) -> Vectors:
 
 
 def matched(names: Sequence[str], vectors: np.ndarray, wanted: Sequence[str]) -> np.ndarray:
-    """The vector of each wanted image, float32 (len(wanted), units); NaN where there is none. Folders and endings do not count.
+    """The vector of each wanted image, float32 (len(wanted), units); NaN where there is none; names as in ``rows_of``.
 
     Raises:
-        InputRejected: not one of the wanted images has a vector.
+        InputRejected: not one of the wanted images has a vector, or a vector may be that of several.
     """
-    row_of = {Path(name).stem: row for row, name in enumerate(names)}
-    rows = np.array([row_of.get(Path(name).stem, -1) for name in wanted], np.int64)
+    rows = rows_of(names, wanted)
     if not (rows >= 0).any():
         raise InputRejected(
             f"none of the {len(wanted)} images, such as '{wanted[0]}', is among the {len(names)} named vectors, such as "
             f"'{names[0]}'; name the vectors like the images"
         )
     return np.where(rows[:, None] >= 0, vectors[rows], np.float32(np.nan))
+
+
+def rows_of(names: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
+    """Row among ``names`` of each wanted one, int64 (len(wanted),); −1 where there is none.
+
+    The same name is found first; otherwise folders and endings do not count.
+
+    Raises:
+        InputRejected: without its folder a name may be any of several.
+    """
+    exact = {name: row for row, name in enumerate(names)}
+    bare: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        bare.setdefault(Path(name).stem, []).append(row)
+    found, taken = [], {}
+    for name in wanted:
+        stem = Path(name).stem
+        rows = [exact[name]] if name in exact else bare.get(stem, [])
+        if len(rows) > 1 or (rows and taken.setdefault(rows[0], name) != name):
+            raise InputRejected(
+                f"'{names[rows[0]]}' and '{name}' may or may not be one image; name both with their folders"
+            )
+        found += rows or [-1]
+    return np.array(found, np.int64)
 
 
 def _table(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -24,7 +24,7 @@ from train.data.layout import SEVEN, Entry
 TITLE = "CAER-S"
 CLASSES = SEVEN
 SPLITS = ("train", "test")
-PROTOCOL = "CAER-S, 7 classes"
+PROTOCOL = "CAER-S, 7 classes, whole scenes"
 LICENCE = "non-commercial research; the frames belong to the series' owners"
 LAYOUT = (
     "a folder CAER-S that holds train/ and test/, each with Anger/, Disgust/, Fear/, Happy/, Neutral/, Sad/ and Surprise/ "

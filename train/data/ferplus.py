@@ -30,6 +30,9 @@ LAYOUT = (
 )
 WHERE = f"FER+ was not found{{}}: set EDGEFER_DATA, or give --data, {LAYOUT}"
 HOLDOUT_PERCENT = 10
+VOTES = len(FERPLUS_LABELS) + 2
+"""Counts a face: the labels, unknown, not a face."""
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 SIDE = 48
 """Of the images, pixels."""
 
@@ -53,9 +56,14 @@ def distribution(votes: np.ndarray) -> np.ndarray:
     return np.divide(counts, total, out=np.zeros_like(counts, dtype=np.float32), where=total > 0)
 
 
+def hundredth(names) -> np.ndarray:
+    """int (N,): which of a hundred parts each name is in, always the same one."""
+    return np.array([zlib.crc32(name.encode()) % 100 for name in names], np.int64)
+
+
 def holdout(names) -> np.ndarray:
     """bool (N,): the fixed tenth of the training rows on which compression is tuned; training leaves it out."""
-    return np.array([zlib.crc32(name.encode()) % 100 < HOLDOUT_PERCENT for name in names])
+    return hundredth(names) < HOLDOUT_PERCENT
 
 
 def find(data: str | Path | None = None) -> Path | None:
@@ -87,12 +95,14 @@ def load(split: str, data: str | Path | None = None) -> FaceSet:
         raise EnvironmentInvalid(WHERE.format(f" in {root}" if root else ""))
     with _reader(place) as read:
         try:
-            table = read(f"{FOLDERS[split]}/label.csv").decode()
+            table = read(f"{FOLDERS[split]}/label.csv")
         except (KeyError, FileNotFoundError):
             raise EnvironmentInvalid(
                 f"{place} has no {FOLDERS[split]}/label.csv, so FER+'s {split} split is not there"
             ) from None
-        rows = [(row[0], [float(n) for n in row[2:12]]) for row in csv.reader(io.StringIO(table)) if row and row[0]]
+        except (OSError, *DAMAGED_ZIP) as error:
+            raise _damaged(place, f"{FOLDERS[split]}/label.csv", str(error)) from None
+        rows = _rows(table, place, f"{FOLDERS[split]}/label.csv")
         images = np.stack([_decode(read, f"{FOLDERS[split]}/{name}", place) for name, _ in rows])
     votes = np.array([votes for _, votes in rows], np.float32)
     names = tuple(name for name, _ in rows)
@@ -125,11 +135,29 @@ class _reader:
             self.archive.close()
 
 
+def _rows(table: bytes, place: Path, file: str) -> list[tuple[str, list[float]]]:
+    """Image name and ten vote counts of each line of ``label.csv`` that names an image."""
+    try:
+        lines = list(csv.reader(io.StringIO(table.decode())))
+        rows = [(row[0], [float(count) for count in row[2:]]) for row in lines if row and row[0]]
+    except (ValueError, csv.Error) as error:
+        raise _damaged(place, file, str(error)) from None
+    if not rows or any(len(counts) != VOTES for _, counts in rows):
+        raise _damaged(place, file, f"every line must be a name, a box and {VOTES} counts")
+    return rows
+
+
+def _damaged(place: Path, file: str, why: str) -> InputRejected:
+    return InputRejected(f"{place}: {file} is damaged ({why}); unpack the data set again")
+
+
 def _decode(read: Callable[[str], bytes], name: str, place: Path) -> np.ndarray:
     try:
         data = read(name)
     except (KeyError, FileNotFoundError):
         raise InputRejected(f"{place}: label.csv names {name}, which is not there; unpack the data set again") from None
+    except (OSError, *DAMAGED_ZIP) as error:
+        raise _damaged(place, name, str(error)) from None
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
     if image is None or image.shape != (SIDE, SIDE):
         raise InputRejected(f"{place}: {name} is not a readable {SIDE}×{SIDE} image; unpack the data set again")

@@ -1,6 +1,8 @@
 """What a model is judged on: faces of a data set, with the labels that the model has."""
 
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -48,6 +50,11 @@ def use_ferplus(data: str | None) -> bool:
     """Whether FER+ serves; a folder named in ``data`` must hold it, one in ``EDGEFER_DATA`` may."""
     if data == "synthetic":
         return False
+    named = os.environ.get("EDGEFER_DATA")
+    if not data and named and not Path(named).exists():
+        raise EnvironmentInvalid(
+            f"EDGEFER_DATA names {named}, which is not there; correct it, or unset it to do without data"
+        )
     found = ferplus.find(data) is not None
     if data and not found:
         raise EnvironmentInvalid(ferplus.WHERE.format(f" in {data}"))

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from edgefer.errors import UsageError
+from edgefer.files import new_binary
 from train.evaluate import cam
 from train.evaluate.metrics import BINS
 from train.evaluate.subject import Subject
@@ -142,15 +142,6 @@ def _accuracy(result: dict) -> str:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    """Write beside and rename, so that nobody sees half a picture."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(beside, format="png", dpi=DPI, facecolor="white")
-        beside.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written ({error.strerror}); choose another place") from None
-    finally:
-        if beside.is_file():
-            beside.unlink()
+    with new_binary(path) as file:
+        figure.savefig(file, format="png", dpi=DPI, facecolor="white")
     return path

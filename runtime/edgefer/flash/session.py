@@ -12,8 +12,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edgefer import lines
-from edgefer.errors import BudgetBroken, EdgeferError, EnvironmentInvalid, InputRejected, Unreachable, UsageError
+from edgefer import errors, lines
+from edgefer.errors import EdgeferError, InputRejected, Unreachable
 from edgefer.lines import Line
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -32,7 +32,6 @@ sys.exit(main(sys.argv[3:]) if same else "DAMAGED")
 DAMAGED = "DAMAGED"
 PATIENCE_S, PARTING_S = 120, 20
 """Longest wait for a short answer, and for the agent's end."""
-ERRORS = {kind.exit_code: kind for kind in (BudgetBroken, UsageError, EnvironmentInvalid, Unreachable, InputRejected)}
 
 
 def package_files() -> dict[str, Path]:
@@ -78,7 +77,7 @@ class Session:
             if heard:
                 heard(value)
         if "error" in value:
-            raise ERRORS.get(value["code"], EdgeferError)(value["error"])
+            raise errors.of(value["code"])(value["error"])
         return value["ok"]
 
     def _line(self, patience_s: float) -> dict:
