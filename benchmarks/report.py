@@ -17,6 +17,7 @@ from benchmarks import verdict, views
 from benchmarks.compare import WINDOW
 from benchmarks.history import Store
 from benchmarks.likeness import alike
+from benchmarks.rows import GATES
 from benchmarks.verdict import Metric
 from edgefer.errors import EdgeferError, exit_with
 from edgefer.files import read_json, write_text
@@ -154,9 +155,9 @@ def _of_comparison(entry: dict) -> Iterator[tuple[str, str]]:
     for row in comparison["rows"]:
         if row["verdict"] in BAD:
             yield row["verdict"], _against_baseline(row)
-    moved = comparison["change_points"] if comparison["verdict"] in BAD else []  # else it moved by too little to matter
-    for point in moved:
-        if point["worse"] and point["time"] > (comparison["baseline"] or {"time": ""})["time"]:
+    for point in comparison["change_points"]:
+        matters = comparison["verdict"] in BAD or abs(point["factor"] - 1) > GATES[point["metric"]].matters
+        if point["worse"] and matters and point["time"] > (comparison["baseline"] or {"time": ""})["time"]:
             commit, factor = views.short(point["commit"]), point["factor"]
             yield "inconclusive", f"{point['metric']} moved for the worse with commit {commit}, ×{factor:.3f}"
 

@@ -46,7 +46,7 @@ def run(
         EdgeferError: the training failed; its kind is that of the program's exit code, and it has said why.
     """
     trained = out / "checkpoint"
-    changes = changed(start, data, overrides)
+    changes = changed(start, name, data, overrides)
     chosen = recipe.load(name, changes)
     teachers = teachers if chosen.ldg_share > 0 else ()
     if (trained / checkpoint.SPEC).exists():
@@ -63,9 +63,10 @@ def run(
     return trained
 
 
-def changed(start: Path, data: str | None, overrides: Sequence[str]) -> list[str]:
-    """What of a recipe a checkpoint's own form, missing data and the caller change, as ``--set`` takes it."""
+def changed(start: Path, name: str, data: str | None, overrides: Sequence[str]) -> list[str]:
+    """What of a recipe a checkpoint's own form, FER+ that is not there and the caller change, as ``--set`` takes it."""
     spec = ModelSpec.load(start / checkpoint.SPEC)
     own = [f"options={json.dumps(spec.options)}", f"input_size={spec.input_size}", f"channels={spec.channels}"]
-    drawn = [] if use_ferplus(data) else ["data=synthetic", "synthetic=0"]
+    wants_ferplus = recipe.load(name, overrides).data == "ferplus"
+    drawn = ["data=synthetic", "synthetic=0"] if wants_ferplus and not use_ferplus(data) else []
     return [*own, *drawn, *overrides]

@@ -152,7 +152,7 @@ class Search:
 
         Raises:
             UsageError: the network cannot be pruned so.
-            BudgetBroken: its training or timing failed.
+            EdgeferError: its training or timing failed.
         """
         folder = self.trained(chosen)
         network, spec = checkpoint.load(folder)

@@ -286,6 +286,8 @@ def test_a_change_too_small_to_matter_needs_no_look():
     point = {"metric": "latency_ms", "worse": True, "time": "9999", "commit": "abc", "factor": 1.004}
     quiet = made_comparison(verdict="pass", rows=[], change_points=[point])
     assert not list(report.attention(made_entry(made_record(), comparison=quiet)))
+    first = quiet | {"baseline": None, "change_points": [point | {"factor": 0.5}]}
+    assert "×0.500" in next(report.attention(made_entry(made_record(), comparison=first)))["text"], "no baseline yet"
     crept = made_comparison(verdict="inconclusive", rows=[], change_points=[point | {"factor": 1.05}])
     assert "×1.050" in next(report.attention(made_entry(made_record(), comparison=crept)))["text"]
 

@@ -75,6 +75,36 @@ def test_a_new_folder_that_cannot_take_its_place_leaves_nothing_behind(tmp_path,
     assert [p.name for p in tmp_path.iterdir()] == ["here"] and not list(here.iterdir())
 
 
+def test_what_was_there_comes_back_whatever_fails(tmp_path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to("real")
+    moves, real = [], Path.replace
+
+    def failing(self, target):
+        moves.append(target)
+        if len(moves) == 2:
+            raise OSError(5, "Input/output error")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(OSError), files.new_folder(tmp_path / "out"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "real"]
+    assert (tmp_path / "out").is_symlink()
+
+
+def test_a_full_disk_says_what_to_do(capsys):
+    assert errors.exit_with(lambda: files.write_text("/dev/full", "x")) == 3
+    assert capsys.readouterr().err == "error: /dev/full cannot be used (No space left on device); make room there\n"
+
+
+def test_what_may_pass_by_itself_is_no_mistake_of_the_users(capsys):
+    def main():
+        raise OSError(24, "Too many open files", "x")
+
+    assert errors.exit_with(main) == 70
+
+
 @pytest.mark.parametrize(
     ("path", "why"), [("missing", "No such file"), ("file/below", "Not a directory"), ("x" * 300, "too long")]
 )

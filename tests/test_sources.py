@@ -396,8 +396,8 @@ def test_sources_that_are_not_there(name):
 def test_a_password_is_not_logged():
     for given, shown in {
         "rtsp://me:pa%20ss@cam.local:554/a@b": "rtsp://cam.local:554/a@b",
-        "rtsp://admin:p@ss@cam/x": "rtsp://cam/x",
-        "http://cam/x?u=a@b": "http://cam/x?u=a@b",
+        "rtsp://admin:p@ss?#@cam/x": "rtsp://cam/x",
+        "http://cam/x?u=a@b&access_token=t": "http://cam/x?u=a@b&access_token=***",
         "http://cam/x?user=me&PWD=s&channel=1": "http://cam/x?user=***&PWD=***&channel=1",
         "/dev/video0": "/dev/video0",
         "videos/a?key=1@b.mp4": "videos/a?key=1@b.mp4",

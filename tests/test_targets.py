@@ -2,6 +2,7 @@
 
 import dataclasses
 import platform
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -196,6 +197,7 @@ def test_ssh_where_nothing_answers(write):
     assert "nothing answers at 127.0.0.1" in told
 
 
+@pytest.mark.skipif(not shutil.which("ssh"), reason="needs ssh: apt-get install openssh-client")
 def test_ssh_by_way_of_another_machine_is_for_ssh_to_try(write):
     jump = {"host": "nowhere.invalid", "user": "pi", "port": 22, "options": ["ProxyJump=gate.invalid"]}
     assert reached(write, kind="ssh", **jump) is None

@@ -1,11 +1,18 @@
 """Exit codes and the errors that carry them: one clear sentence naming the problem and the remedy."""
 
+import errno
 import os
 import select
 import sys
 import traceback
 from collections.abc import Callable
 
+REMEDIES = {
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG), "correct its name"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "see that you may, or name another place"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room there"),
+}
+"""What the system refuses a file for, and what to do about it; what may pass by itself is not here."""
 PASS, BROKEN, USAGE, ENVIRONMENT, INCONCLUSIVE, UNREACHABLE, REJECTED, INTERNAL = 0, 1, 2, 3, 4, 5, 6, 70
 
 
@@ -76,9 +83,8 @@ def exit_with(main: Callable[[], int | None]) -> int:
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _reader_gone():
             return PASS
-        if isinstance(error, OSError) and error.filename is not None:
-            told = f"{error.filename} cannot be used ({error.strerror}); see that it is there and that you may use it"
-            return _told(told, ENVIRONMENT)
+        if isinstance(error, OSError) and error.filename is not None and error.errno in REMEDIES:
+            return _told(f"{error.filename} cannot be used ({error.strerror}); {REMEDIES[error.errno]}", ENVIRONMENT)
         traceback.print_exc()
         print(f"internal error: {error!r}; this is a bug in edgefer, please report the lines above", file=sys.stderr)
         return INTERNAL

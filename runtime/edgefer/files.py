@@ -138,8 +138,8 @@ def _take_place(beside: Path, path: Path) -> None:
             path.replace(before)
         beside.replace(path)
     except BaseException:
-        if before.exists():
+        if os.path.lexists(before):
             before.replace(path)
+        aside.rmdir()
         raise
-    finally:
-        shutil.rmtree(aside)
+    shutil.rmtree(aside)

@@ -318,7 +318,7 @@ def _ssh_address(reach: dict) -> tuple[str, int] | None:
     said = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
     if any(said.get(way, "none") != "none" for way in ("proxyjump", "proxycommand")):
         return None
-    return said.get("hostname", reach["host"]), reach["port"]
+    return said.get("hostname", reach["host"]), int(said.get("port", reach["port"]))
 
 
 def _adb_reason(name: str, reach: dict) -> str | None:

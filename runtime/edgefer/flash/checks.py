@@ -62,7 +62,7 @@ def ask(line: Line, python: str, prefix: str) -> Device:
     ended = lines.done(line, line.command(shlex.join(words)), PATIENCE_S)
     if ended.returncode in (126, 127):
         raise EnvironmentInvalid(
-            f"{line.name} has no usable '{python}'; install Python 3.11 or newer on it and name it as reach.python"
+            f"{line.name} has no usable '{python}'; install one of Python 3.11 to 3.13 on it and name it as reach.python"
         )
     if ended.returncode:
         raise lines.failed(line, ended.returncode, ended.stderr, f"{python} -c …")

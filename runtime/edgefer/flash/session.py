@@ -89,8 +89,7 @@ class Session:
         raise self._lost(text.decode(errors="replace").strip())
 
     def _lost(self, text: str) -> EdgeferError:
-        with contextlib.suppress(BrokenPipeError):  # what it was asked last is still in the pipe's buffer
-            self.process.stdin.close()
+        self.process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(PARTING_S)
         self.said.seek(0)
@@ -127,8 +126,7 @@ def opened(line: Line, python: str, temporary: str, *arguments: str) -> Iterator
             patience = 1
             raise
         finally:
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
+            process.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(patience)  # a watch goes on without us, and its line ends with it
             process.stdout.close()

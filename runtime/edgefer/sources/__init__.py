@@ -16,7 +16,8 @@ from edgefer.errors import InputRejected, UsageError
 STREAM = re.compile(r"(rtsps?|rtmp|https?|udp|tcp|srt)://", re.IGNORECASE)
 STDIN = "-"
 SECRET = re.compile(
-    r"(?<=[?&;])(user|username|usr|login|password|passwd|pass|pwd|token|auth|key|secret)=[^&;#]*", re.IGNORECASE
+    r"(?<=[?&;])([\w-]*(?:user|username|usr|login|password|passwd|pass|pwd|token|auth|key|secret))=[^&;#]*",
+    re.IGNORECASE,
 )
 
 
@@ -79,7 +80,7 @@ def without_password(name: str) -> str:
     """A stream's address as it may be logged: ``rtsp://me:secret@host/x?pwd=1`` → ``rtsp://host/x?pwd=***``."""
     if not STREAM.match(name):
         return name
-    return SECRET.sub(r"\1=***", re.sub(r"^(\w+://)[^/?#]*@", r"\1", name))
+    return SECRET.sub(r"\1=***", re.sub(r"^(\w+://)[^/]*@", r"\1", name))
 
 
 def open_source(name: str, options: Options | None = None) -> Source:
