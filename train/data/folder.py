@@ -1,8 +1,8 @@
 """Your own faces: a folder for each expression, with or without a folder for each split around them.
 
 Layout: ``train/happy/*.png``, ``valid/…`` (or ``val``, ``validation``), ``test/…``; or ``happy/*.png`` alone, of which a fixed
-tenth of the names (``ferplus.hundredth``) is "valid" and the rest "train". Folders are named in the words of ``layout.WORDS``; a
-class may be missing. The pictures are face crops; of one that is not square the centred square is used.
+tenth of the names (``ferplus.hundredth``) is "valid" and the rest "train". Folders are named in the words of ``layout.WORDS``;
+a class may be missing. The pictures are face crops; of one that is not square the centred square is used.
 """
 
 from pathlib import Path
