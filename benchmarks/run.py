@@ -14,7 +14,7 @@ from benchmarks import benchmark_app, factors, forecast, growth, nights, page, p
 from benchmarks.session import FULL, QUICK, Effort, Session
 from edgefer import bundle, engines, targets
 from edgefer.errors import EdgeferError, EnvironmentInvalid, Unreachable, UsageError, exit_with
-from edgefer.files import write_json
+from edgefer.files import check_writable, write_json
 from edgefer.spec import ModelSpec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,6 +57,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
     target, asked = named_target(args), studies(args)
+    if args.json:
+        check_writable(args.json)
     store = nights.store(args)
     if args.latest:
         print(nights.told(store.accept(target.name, args.accept, store.latest_of(target))))
@@ -175,7 +177,7 @@ def named_target(args: argparse.Namespace) -> targets.Target:
     target = targets.get(args.target, args.devices)
     verdict.check_budgets(target)
     engines.row_of(args.engine or target.engine)
-    if args.sustained < 0:
+    if not 0 <= args.sustained < float("inf"):
         raise UsageError(f"--sustained takes seconds, at least 0, not {args.sustained:g}")
     return replace(target, engine=args.engine or target.engine, precision=args.precision or target.precision)
 

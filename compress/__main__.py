@@ -13,7 +13,7 @@ from compress import calibration, plan, report
 from compress.toollog import tool_output
 from edgefer import targets
 from edgefer.errors import BROKEN, PASS, UsageError, exit_with
-from edgefer.files import new_folder, write_json
+from edgefer.files import check_ours, check_writable, new_folder, write_json
 from train import checkpoint
 
 
@@ -58,6 +58,8 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     args = arguments()
     target = targets.get(args.target, args.devices)
+    if args.json:
+        check_writable(args.json)
     if args.system:
         return searched(args, target)
     if not args.checkpoint:
@@ -91,10 +93,11 @@ def searched(args: argparse.Namespace, target: targets.Target) -> int:
 
 def quantized(args: argparse.Namespace, target: targets.Target) -> int:
     """Choose how to quantise, and write it beside the weights."""
+    out = (args.out or Path("build/compressed") / target.name).absolute()
+    check_ours(out, plan.FILE)
     network, spec = checkpoint.load(args.checkpoint)
     faces = calibration.collect(spec, args.data)
     print(f"calibration: {faces.source}")
-    out = args.out or Path("build/compressed") / target.name
     with tool_output(out.with_name(f"{out.name}.log")) as say:
         trials = plan.choose(network, spec, faces, target.vnni, target.margin_points, say)
     for trial in trials:

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser, epochs: int, learning_rate: f
     parser.add_argument(
         "--learning-rate", type=float, default=learning_rate, help=f"its peak (default {learning_rate:g})"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of order and augmentation (default 0)")
+    parser.add_argument("--seed", type=trainer.seed, default=0, help="of order and augmentation (default 0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the evidence to FILE as well")
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from compress import calibration, report, retrain
 from edgefer import parity
 from edgefer.errors import PASS, UsageError, exit_with
-from edgefer.files import new_folder
+from edgefer.files import check_ours, new_folder
 from edgefer.spec import ModelSpec
 from train import checkpoint, graph, models, recipe
 from train.models import resized
@@ -187,10 +187,11 @@ def main() -> int:
     add("--data", help="folder or zip with FER+, or 'synthetic' (default: EDGEFER_DATA, else synthetic faces)")
     add("--out", required=True, type=Path, metavar="DIR", help="folder of the pruned checkpoint, and of its training")
     args = parser.parse_args()
+    start = args.out / "pruned" if args.recipe else args.out
+    check_ours(start, checkpoint.SPEC)
     network, spec = checkpoint.load(args.checkpoint)
     faces = calibration.collect(spec, args.data)
     small, smaller = pruned(network, spec, faces.crops, args.blocks, args.width)
-    start = args.out / "pruned" if args.recipe else args.out
     with new_folder(start) as folder:
         checkpoint.save(folder, small, smaller)
     before, after = (sum(p.numel() for p in each.parameters()) for each in (network, small))

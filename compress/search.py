@@ -25,7 +25,7 @@ from compress.convert import openvino_model
 from compress.prune import pruned
 from compress.toollog import Say, tool_output
 from edgefer import parity
-from edgefer.errors import BudgetBroken, EdgeferError, InputRejected
+from edgefer.errors import BudgetBroken, EdgeferError, InputRejected, UsageError
 from edgefer.files import new_folder, read_json, sha256, write_json
 from edgefer.spec import ModelSpec
 from edgefer.targets import Target
@@ -213,18 +213,32 @@ def quantized_labels(network: nn.Module, spec: ModelSpec, faces: calibration.Cal
 
 
 def run(asked: Asked) -> list[tuple[Configuration, Found]]:
-    """Search until the time is spent; all finished trials, also those of earlier sittings and other machines."""
+    """Search until the time is spent; all finished trials, also those of earlier sittings and other machines.
+
+    Raises:
+        UsageError: the data base cannot be used.
+        InputRejected: ``out`` holds another search.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     asked.out.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        study_name=f"{NAME}-{asked.target.name}-{_claimed(asked)}",
-        storage=asked.storage or _journal(asked.out),
-        directions=["maximize", "minimize", "minimize"],
-        sampler=optuna.samplers.TPESampler(seed=len(list(asked.out.iterdir())), multivariate=True),
-        load_if_exists=True,
-    )
+    name, sampler = f"{NAME}-{asked.target.name}-{_claimed(asked)}", optuna.samplers.TPESampler
+    try:
+        study = optuna.create_study(
+            study_name=name,
+            storage=asked.storage or _journal(asked.out),
+            directions=["maximize", "minimize", "minimize"],
+            sampler=sampler(seed=len(list(asked.out.iterdir())), multivariate=True),
+            load_if_exists=True,
+        )
+    except Exception as error:  # whatever a data base's driver raises
+        if not asked.storage:
+            raise
+        told = str(error).strip().splitlines()[:1]
+        raise UsageError(
+            f"--storage {asked.storage} cannot be used ({' '.join(told)}); give sqlite:///FILE, say"
+        ) from None
     end = time.monotonic() + 60 * asked.minutes
     with tool_output(asked.out / "tools.log") as told:
         search = Search(asked, told)

@@ -9,7 +9,7 @@ from compress.toollog import Say, tool_output
 from edgefer import bundle as bundles
 from edgefer import engines, golden
 from edgefer.errors import BudgetBroken, EdgeferError
-from edgefer.files import new_folder, read_json
+from edgefer.files import check_ours, new_folder, read_json
 from edgefer.spec import ModelSpec
 from edgefer.targets import Target
 from export import finder as finders
@@ -50,6 +50,8 @@ def bundle(
         BudgetBroken: a rung of the parity ladder failed; names it.
         InputRejected: the checkpoint is damaged.
     """
+    out = Path(out).absolute()
+    check_ours(out, bundles.MANIFEST)
     network, spec = checkpoints.load(checkpoint)
     made_from = inputs.describe(Path(checkpoint), target, data, finder)
     reason = _why_build(out, made_from)

@@ -299,7 +299,7 @@ def test_a_reader_that_goes_away(tmp_path):
     json.loads(running.stdout.readline())
     running.stdout.close()
     told = running.stderr.read()
-    assert running.wait(timeout=60) == 0 and "Traceback" not in told and "Exception" not in told
+    assert running.wait(timeout=60) == 141 and "Traceback" not in told and "Exception" not in told
 
 
 @pytest.mark.skipif(not os.environ.get("EDGEFER_DATA"), reason="EDGEFER_DATA is not set: no video of a face")

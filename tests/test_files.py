@@ -66,13 +66,34 @@ def test_new_folder_replaces_whole_or_not_at_all(tmp_path):
     assert [p.name for p in path.iterdir()] == ["c"] and [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_new_folder_that_cannot_take_its_place_leaves_nothing_behind(tmp_path, monkeypatch):
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    with pytest.raises(OSError), files.new_folder(Path()):
-        pass
-    assert [p.name for p in tmp_path.iterdir()] == ["here"] and not list(here.iterdir())
+def test_a_new_folder_may_be_the_current_one(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with files.new_folder(Path()) as folder:
+        (folder / "a").touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["here", "here/a"]
+
+
+def test_what_is_not_ours_is_not_replaced(tmp_path):
+    files.check_ours(tmp_path / "new", "mark")
+    files.check_ours(tmp_path, "mark")
+    (tmp_path / "thesis.txt").touch()
+    for path in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(errors.UsageError, match="holds something else and would be replaced"):
+            files.check_ours(path, "mark")
+    (tmp_path / "mark").touch()
+    files.check_ours(tmp_path, "mark")
+
+
+def test_a_result_that_cannot_be_written_is_known_before(tmp_path):
+    files.check_writable(tmp_path / "new.json")
+    (tmp_path / "old.json").write_text("old")
+    files.check_writable(tmp_path / "old.json")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("old.json", "old")]
+    os.mkfifo(tmp_path / "pipe")
+    files.check_writable(tmp_path / "pipe")
+    with pytest.raises(errors.UsageError, match="cannot be written"):
+        files.check_writable(tmp_path / "old.json" / "below.json")
 
 
 def test_what_was_there_comes_back_whatever_fails(tmp_path, monkeypatch):
@@ -145,13 +166,24 @@ PRINTS = "from edgefer.errors import exit_with\ndef main():\n    for _ in range(
 BREAKS = "from edgefer.errors import exit_with\ndef main(): raise BrokenPipeError('of a device')\n"
 
 
-@pytest.mark.parametrize(("program", "code"), [(PRINTS, 0), (BREAKS, 70)])
+@pytest.mark.parametrize(("program", "code"), [(PRINTS, 141), (BREAKS, 70)])
 def test_only_a_reader_that_left_is_no_error(program, code):
-    """As ``| head`` leaves; a pipe to something else that breaks is a fault."""
+    """As ``| head`` leaves, with the shell's code for it; a pipe to something else that breaks is a fault."""
     command = [sys.executable, "-c", program + "raise SystemExit(exit_with(main))"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if program == PRINTS:
         process.stdout.readline()
         process.stdout.close()
     assert process.wait(60) == code
-    assert ("of a device" in process.stderr.read()) == bool(code)
+    assert bool(process.stderr.read()) == (program == BREAKS)
+
+
+def test_an_output_without_room_or_letters():
+    program = "from edgefer.errors import exit_with\nraise SystemExit(exit_with(lambda: print('→ ü')))"
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment)
+    assert (done.returncode, done.stdout) == (0, b"\\u2192 \xfc\n")
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - it is no path of ours
+        done = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True)
+    told = "error: standard output cannot be written (No space left on device); make room there\n"
+    assert (done.returncode, done.stderr) == (3, told)

@@ -217,7 +217,49 @@ def test_a_video_without_frames_is_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_two_runs_to_one_video_leave_a_whole_one(tmp_path):
+    first, second = (video.VideoFile(str(tmp_path / "out.avi"), 10, live=False) for _ in range(2))
+    for _ in range(3):
+        first.write(result(0))
+        second.write(result(0))
+    first.close()
+    second.close(whole=False)
+    assert len(frames_in(tmp_path / "out.avi")) == 3 and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_is_read_is_not_written_and_nothing_twice(tmp_path, capsys):
+    clip = write_video(tmp_path / "clip.avi", 3)
+    data = clip.read_bytes()
+    for flags in (("--video", clip), ("--jsonl", clip), ("--jsonl", tmp_path / "x", "--health", tmp_path / "x")):
+        assert main(["run", *map(str, arguments(clip, *flags))]) == 2
+        assert "is named by --" in capsys.readouterr().err
+    assert main(["run", *map(str, arguments(clip, "--jsonl", TINY / "bundle.json"))]) == 2
+    assert clip.read_bytes() == data and [path.name for path in tmp_path.iterdir()] == ["clip.avi"]
+
+
+def test_a_video_that_fails_does_not_take_the_lines_with_it(tmp_path, monkeypatch):
+    def fails(self, whole=True):
+        raise EnvironmentInvalid("no video")
+
+    monkeypatch.setattr(video.VideoFile, "close", fails)
+    words = arguments(
+        write_video(tmp_path / "v.avi", 3), "--video", tmp_path / "o.avi", "--jsonl", tmp_path / "o.jsonl"
+    )
+    assert main(["run", *map(str, words)]) == 3
+    assert len(read(tmp_path / "o.jsonl")) == 3
+
+
+def test_a_name_that_is_not_utf8_is_told_escaped():
+    line = lines.encoded({"source": os.fsdecode(b"b\xe9.jpg")})
+    assert json.loads(line)["source"] == os.fsdecode(b"b\xe9.jpg") and line.isascii()
+
+
 def test_what_cannot_be_a_video(tmp_path):
+    with pytest.raises(UsageError, match="Is a directory"):
+        video.VideoFile(str(tmp_path.rename(tmp_path.with_suffix(".avi"))), 10, live=False)
+    tmp_path.with_suffix(".avi").rename(tmp_path)
+    with pytest.raises(UsageError, match="not UTF-8"):
+        video.VideoFile(str(tmp_path / os.fsdecode(b"b\xe9.avi")), 10, live=False)
     with pytest.raises(UsageError, match=r"must end in one of \.mp4, \.avi, \.mkv"):
         video.VideoFile(str(tmp_path / "out.gif"), 10, live=False)
     (tmp_path / "file").touch()

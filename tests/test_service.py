@@ -279,6 +279,8 @@ def test_more_flags_go_to_the_run_and_are_checked_now(tmp_path, capsys):
     for flags in wrong:
         assert main([*command, *flags.split()]) == 2, flags
     (tmp_path / "y.onnx").touch()
+    for source, *flags in (["-"], [""], ["0", "--window"], ["0", "--pixels", "rgb24"]):
+        assert main(["service", "--bundle", str(TINY), f"--source={source}", "--", *flags]) == 2, (source, flags)
     assert main([*command, "--engine", "onnxruntime", "--size", "640x480", "--yunet", str(tmp_path / "y.onnx")]) == 0
     assert main(["service", "--bundle", str(tmp_path), "--source", "0"]) == 6
 

@@ -14,14 +14,14 @@ from train import checkpoint, ldg, recipe, views
 from train.data import datasets, ferplus, framing, synthetic
 from train.faces import Faces, action_unit_graph, gathered
 from train.learner import MEAN, SCALE, Learner
-from train.trainer import add_arguments, claim, described, fit, places
+from train.trainer import add_arguments, claim, described, fit, places, seed
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     parser.add_argument("--recipe", required=True, help=f"one of {', '.join(recipe.names())}, or a YAML file")
     parser.add_argument("--data", help="folder with the data set (default: the environment variable EDGEFER_DATA)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of weights, order and augmentation (default 0)")
     parser.add_argument("--out", type=Path, help="folder of the run (default: build/runs/RECIPE-SEED)")
     parser.add_argument(
         "--start", type=Path, metavar="DIR", help="begin from this checkpoint's weights, not from scratch"

@@ -39,7 +39,7 @@ def load(folder: str | Path) -> tuple[nn.Module, ModelSpec]:
     spec = ModelSpec.load(folder / SPEC)
     try:
         network = models.build(spec.system, len(spec.labels), spec.channels, spec.options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise InputRejected(f"{folder / SPEC}: options do not fit system '{spec.system}' ({error})") from None
     load_weights(network, folder)
     return network.eval(), spec

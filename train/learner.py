@@ -52,7 +52,7 @@ class Learner(L.LightningModule):
         self._ldg = [ldg]  # in a list, so that its weights are neither trained, averaged nor saved with the run
         try:
             network = models.build(recipe.system, num_classes, recipe.channels, recipe.options)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, AttributeError) as error:
             raise UsageError(f"recipe: 'options' do not fit system '{recipe.system}' ({error})") from None
         self.network = convert_conv2d_weight_memory_format(network, torch.channels_last)
         self._branches = getattr(self.network, "branch_logits", None) or (lambda x: [self.network(x)])

@@ -51,6 +51,13 @@ def number(text: str) -> int:
     return int(text)
 
 
+def seed(text: str) -> int:
+    """For argparse: what numpy takes as one."""
+    if not (text.isdecimal() and int(text) < 2**32):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {2**32 - 1}, not {text}")
+    return int(text)
+
+
 def places(text: str) -> str:
     """For argparse: 'auto', or a whole number above 0."""
     return text if text == "auto" else str(number(text))

@@ -3,14 +3,19 @@
 import errno
 import os
 import select
+import signal
 import sys
 import traceback
 from collections.abc import Callable
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+READER_GONE = 128 + signal.SIGPIPE
+"""As the shell counts a program that the signal ended: ``edgefer … | head`` has not said all it had to say."""
 REMEDIES = {
     **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG), "correct its name"),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTEMPTY, errno.EBUSY), "name another place"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "see that you may, or name another place"),
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room there"),
+    **dict.fromkeys(FULL, "make room there"),
 }
 """What the system refuses a file for, and what to do about it; what may pass by itself is not here."""
 PASS, BROKEN, USAGE, ENVIRONMENT, INCONCLUSIVE, UNREACHABLE, REJECTED, INTERNAL = 0, 1, 2, 3, 4, 5, 6, 70
@@ -73,8 +78,13 @@ def exit_with(main: Callable[[], int | None]) -> int:
 
     ``EDGEFER_DEBUG=1`` prints the traceback as well.
     """
+    for stream in (sys.stdout, sys.stderr):  # a letter that the terminal has not got must not end a program
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        return main() or PASS
+        code = main() or PASS
+        sys.stdout.flush()
+        return code
     except EdgeferError as error:
         return _told(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -82,7 +92,10 @@ def exit_with(main: Callable[[], int | None]) -> int:
         return 130
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _reader_gone():
-            return PASS
+            return READER_GONE
+        if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
+            _throw_away()
+            return _told(f"standard output cannot be written ({error.strerror}); make room there", ENVIRONMENT)
         if isinstance(error, OSError) and error.filename is not None and error.errno in REMEDIES:
             return _told(f"{error.filename} cannot be used ({error.strerror}); {REMEDIES[error.errno]}", ENVIRONMENT)
         traceback.print_exc()
@@ -98,11 +111,16 @@ def _told(sentence: str, code: int) -> int:
 
 
 def _reader_gone() -> bool:
-    """Whether nobody reads our output any more, as after ``| head``; what is left of it is then thrown away."""
+    """Whether nobody reads our output any more, as after ``| head``; then what is left of it goes nowhere."""
     output = sys.__stdout__.fileno()
     poll = select.poll()
     poll.register(output, 0)
     gone = any(event & select.POLLERR for _, event in poll.poll(0))
     if gone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+        _throw_away()
     return gone
+
+
+def _throw_away() -> None:
+    """What is left of the output, which Python would try to write once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())

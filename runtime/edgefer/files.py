@@ -114,10 +114,45 @@ def read_json(path: Path) -> dict:
     return value
 
 
+def check_writable(path: Path) -> None:
+    """Find out, before the work, whether its result can be written there.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        return  # a pipe: opening it would tell its reader something
+    with contextlib.suppress(_Checked), _new_file(path, "wb"):
+        raise _Checked
+
+
+class _Checked(Exception):
+    """Ends the check before anything is written."""
+
+
+def check_ours(path: Path, mark: str) -> None:
+    """Refuse to replace what may not be ours, before any work is done for it.
+
+    Args:
+        path: that ``new_folder`` is to replace.
+        mark: a file that an earlier one of ours has.
+
+    Raises:
+        UsageError: it is a file, or a folder with something in it and without the mark.
+    """
+    path = Path(path)
+    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / mark).is_file()):
+        raise UsageError(
+            f"{path} holds something else and would be replaced; name another folder with --out, or empty it"
+        )
+
+
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Give an empty folder beside ``path``; it replaces ``path`` when the block ends well, else it is removed."""
     path = Path(path)
+    path = path.resolve() if path.name in ("", "..") else path
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     beside.chmod(0o755)

@@ -1,6 +1,8 @@
 """A small web server in threads of its own, which end with the program."""
 
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from http.server import ThreadingHTTPServer
 
@@ -22,13 +24,12 @@ class Serving:
         host: address to listen at.
         port: 0 for any that is free.
         option: flag that names another port, for the message.
-        tell: told of an error of a handler, as ``BaseServer.handle_error``; None: the standard library prints it.
 
     Raises:
         EnvironmentInvalid: the address or port cannot be served.
     """
 
-    def __init__(self, handler: Callable, host: str, port: int, option: str, tell: Callable | None = None):
+    def __init__(self, handler: Callable, host: str, port: int, option: str):
         try:
             self._server = ThreadingHTTPServer((host, port), handler)
         except OSError as error:
@@ -36,11 +37,16 @@ class Serving:
                 f"port {port} of {host} cannot be served ({error.strerror}); name another with {option}"
             ) from None
         self._server.daemon_threads, self._server.block_on_close = True, False
-        if tell:
-            self._server.handle_error = tell
+        self._server.handle_error = _tell
         self.server_address = self._server.server_address
         threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True, name="http").start()
 
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def _tell(*_) -> None:
+    """A browser that went away, or that does not take the certificate, is nobody's fault; anything else is ours."""
+    if not isinstance(sys.exception(), OSError):
+        traceback.print_exc()

@@ -27,7 +27,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m train.finder", description=__doc__)
     parser.add_argument("--recipe", default="finder", help="a recipe in train/finder/recipes/, or a YAML file")
     parser.add_argument("--data", help="folder with the photographs (default: the environment variable EDGEFER_DATA)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and frames (default 0)")
+    parser.add_argument("--seed", type=trainer.seed, default=0, help="of weights and frames (default 0)")
     parser.add_argument("--out", type=Path, help="folder of the run (default: build/runs/RECIPE-SEED)")
     parser.add_argument(
         "--start", type=Path, metavar="DIR", help="a finder's checkpoint to begin from, as far as its weights fit"

@@ -8,9 +8,7 @@ import hashlib
 import hmac
 import queue
 import ssl
-import sys
 import threading
-import traceback
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -78,7 +76,7 @@ class Server:
         self._lock, self._kept = threading.Lock(), {}
         index = files.get(site.INDEX)
         self.policy = POLICY.format(importmap=importmap_hash(index.read_text(encoding="utf-8")) if index else "")
-        self._server = Serving(lambda *args: _Handler(self, *args), host, port, "--port", _tell)
+        self._server = Serving(lambda *args: _Handler(self, *args), host, port, "--port")
         self.port = self._server.server_address[1]
         self.address = f"{'https' if context else 'http'}://{host}:{self.port}/"
 
@@ -96,12 +94,6 @@ class Server:
                 data = site.packed(path) if gzipped else path.read_bytes()
                 self._kept[key] = (data, f'"{hashlib.sha256(data).hexdigest()[:32]}"', gzipped)
             return self._kept[key]
-
-
-def _tell(*_) -> None:
-    """A browser that went away, or that does not take the certificate, is nobody's fault; anything else is ours."""
-    if not isinstance(sys.exception(), OSError):
-        traceback.print_exc()
 
 
 def importmap_hash(page: str) -> str:

@@ -41,7 +41,6 @@ LITERT_FILES = {
     for suffix in ("js", "wasm")
 }
 """Address → file under node_modules. Of the builds a browser loads one: with threads, without, or without relaxed SIMD."""
-EXPORTED = (INDEX, "sw.js", "litert/core/index.js", f"bundle/{SUMS}")
 """What an export has, by which a folder is known as one."""
 COMPRESSED = (*TYPES, ".tflite")
 """What is worth compressing on its way."""
@@ -112,10 +111,12 @@ def export(bundle: Bundle, litert: Path, out: Path) -> list[Path]:
         InputRejected: the bundle has nothing that the page could run.
     """
     found = files(bundle, litert)
-    if out.exists() and (
-        not out.is_dir() or (any(out.iterdir()) and not all((out / name).is_file() for name in EXPORTED))
-    ):
-        raise UsageError(f"{out} holds something else than an exported page; name another folder with --out")
+    ours = {name.partition("/")[0] for name in found}
+    there = {path.name.removesuffix(".gz") for path in out.iterdir()} if out.is_dir() else set()
+    if out.is_file() or not there <= ours:
+        raise UsageError(
+            f"{out} holds something else than an exported page; name another folder with --out, or empty it"
+        )
     with new_folder(out) as folder:
         for address, path in found.items():
             place = folder / address

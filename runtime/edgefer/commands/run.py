@@ -99,6 +99,7 @@ def _run(args: argparse.Namespace):
     from edgefer.sources import Options, open_source
     from edgefer.working import work
 
+    _check_places(args)
     choices = (args.engine, args.precision, args.threads, args.detector, args.yunet)
     recogniser = api.Recogniser(args.bundle, *choices, note)
     beating: list[Heartbeat] = []
@@ -116,6 +117,20 @@ def _run(args: argparse.Namespace):
         return work(source, loop, outputs, heart, note)
 
 
+def _check_places(args: argparse.Namespace) -> None:
+    """Nothing that is read may be written, and nothing be written twice."""
+    from pathlib import Path
+
+    named = {"--source": args.source, "--jsonl": args.jsonl, "--video": args.video, "--health": args.health}
+    places = {flag: Path(name).absolute() for flag, name in named.items() if name and not Path(name).is_char_device()}
+    for flag, place in places.items():
+        same = [other for other in places if other != flag and places[other].resolve() == place.resolve()]
+        if same and flag != "--source":
+            raise UsageError(f"{flag} {named[flag]} is named by {same[0]} as well; name another file")
+        if flag != "--source" and place.resolve().is_relative_to(Path(args.bundle).resolve()):
+            raise UsageError(f"{flag} {named[flag]} lies in the bundle; name a file outside it")
+
+
 def _told(recogniser) -> str:
     engine, precision, threads = recogniser.choice
     return f"{recogniser.bundle.name}: {engine} {precision}, {threads} threads; faces by {recogniser.detector.name}"
@@ -125,12 +140,13 @@ def _outputs(args: argparse.Namespace, source, stack: contextlib.ExitStack) -> l
     """What was asked for, open; each is closed when the run is over, whatever ends it."""
     from edgefer.outputs import lines
 
-    found = [stack.enter_context(lines.opened(args.jsonl, source.live, note))]
+    found = []
     if args.video:
         from edgefer.outputs.video import VideoFile
 
-        found.append(VideoFile(args.video, source.rate, source.live))
-        stack.callback(found[-1].close)
+        video = VideoFile(args.video, source.rate, source.live)
+        stack.push(lambda kind, *_: video.close(whole=kind is None))
+        found.append(video)
     if args.http is not None:
         from edgefer.outputs.http import HttpStream
 
@@ -142,7 +158,8 @@ def _outputs(args: argparse.Namespace, source, stack: contextlib.ExitStack) -> l
 
         found.append(Window())
         stack.callback(found[-1].close)
-    return found
+    # The lines are closed first: what goes wrong with a picture does not touch them.
+    return [stack.enter_context(lines.opened(args.jsonl, source.live, note)), *found]
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

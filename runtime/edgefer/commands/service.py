@@ -30,7 +30,14 @@ def _check(opened, flags: argparse.Namespace) -> None:
     from edgefer import detectors
     from edgefer.bundle import PRECISIONS
     from edgefer.errors import UsageError, unknown
+    from edgefer.sources import STDIN
 
+    if not flags.source or flags.source == STDIN or flags.pixels or flags.live:
+        raise UsageError(
+            "a service has no standard input: --source must be a camera or a stream, without --pixels and --live"
+        )
+    if flags.window:
+        raise UsageError("a service has no display; look at it with --http PORT instead of --window")
     engine = flags.engine or opened.defaults.get("engine")
     if engine:
         opened.artifact(engine, flags.precision or opened.defaults.get("precision", PRECISIONS[0]))

@@ -1,11 +1,13 @@
 """What ``edgefer flash``, ``rollback`` and ``status`` have in common: their options, what is made of them, what is printed."""
 
 import argparse
+import os
 import platform
+import sys
 from pathlib import Path
 
 from edgefer.errors import UsageError
-from edgefer.files import write_json
+from edgefer.files import check_writable, write_json
 from edgefer.flash.trial import Watch
 
 HERE = "this machine"
@@ -37,9 +39,19 @@ def add_watch(add, seconds: float) -> None:
 
 
 def target(args: argparse.Namespace):
-    """The target that is named, or one that means this machine."""
+    """The target that is named, or one that means this machine.
+
+    Raises:
+        UsageError: no such target, or ``--json`` or ``--prefix`` names no place.
+    """
     from edgefer import targets
 
+    if args.json:
+        check_writable(args.json)
+    if args.prefix == "":
+        raise UsageError("--prefix is empty; name a folder, or leave it out")
+    if args.devices and not args.target:
+        raise UsageError("--devices is about --target; name one of its entries")
     if args.target:
         return targets.get(args.target, args.devices)
     reach = {"kind": "local", "machine": platform.machine()}
@@ -58,8 +70,11 @@ def watch(args: argparse.Namespace) -> Watch:
 
 
 def say(step: str, text: str) -> None:
-    """One line a step."""
-    print(f"  {step:<10} {text}", flush=True)
+    """One line a step; the work goes on when nobody reads them any more."""
+    try:
+        print(f"  {step:<10} {text}", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
 
 
 def ways_on(args: argparse.Namespace, done: dict, choice: str = "") -> None:

@@ -43,8 +43,8 @@ def opened(path: str | None, live: bool, note: Callable[[str], None]) -> Iterato
 
 
 def encoded(line: dict) -> bytes:
-    """A line of a log: JSON, UTF-8, its end included."""
-    return json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    """A line of a log: JSON, UTF-8, its end included; what of a file's name is not UTF-8 is escaped, as JSON has it."""
+    return json.dumps(line, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace") + b"\n"
 
 
 class Lines:

@@ -1,6 +1,8 @@
 """An annotated video, by OpenCV. It is written beside its place and takes it when it is complete."""
 
+import errno
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -39,12 +41,18 @@ class VideoFile:
             raise UsageError(f"--video {path}: the name must end in one of {', '.join(CODECS)}")
         self._cv2, self._writer, self._last = opencv(), None, None
         self._written, self._calls, self._left_out_s = 0, 0, 0.0
-        self._part = self._path.with_name(f".{self._path.stem}.part{self._path.suffix}")
         try:
+            if self._path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            str(self._path).encode()  # OpenCV dies of other names
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._part.touch()
+            handle, name = tempfile.mkstemp(self._path.suffix, f".{self._path.stem}.part", self._path.parent)
+            os.close(handle)
+        except UnicodeEncodeError:
+            raise UsageError(f"--video {path}: its name is not UTF-8; choose another") from None
         except OSError as error:
             raise UsageError(f"--video {path} cannot be written ({error.strerror}); choose another place") from None
+        self._part = Path(name)
 
     def write(self, result: Result) -> None:
         image = result.drawn
@@ -63,15 +71,19 @@ class VideoFile:
             self._written += due
         self._last = image
 
-    def close(self) -> None:
+    def close(self, whole: bool = True) -> None:
         """
+        Args:
+            whole: the run came to its end; the video of one that an error ended goes.
+
         Raises:
             EnvironmentInvalid: OpenCV wrote nothing that can be read.
         """
-        if self._writer is None:
+        if self._writer is not None:
+            self._writer.release()
+        if self._writer is None or not whole:
             self._part.unlink(missing_ok=True)
             return
-        self._writer.release()
         self._writer = None
         capture = self._cv2.VideoCapture(str(self._part))
         good = capture.isOpened() and capture.read()[0]
@@ -81,6 +93,7 @@ class VideoFile:
             raise EnvironmentInvalid(
                 f"{self._path}: OpenCV could not write a video that can be read; try another suffix of {', '.join(CODECS)}"
             )
+        self._part.chmod(0o644)
         self._part.replace(self._path)
 
     def _open(self, image: np.ndarray) -> None:

@@ -59,6 +59,13 @@ def _image(index: int, path: Path) -> Frame:
 def _video(path: Path) -> Source:
     """Reads one frame at once, so that a file without any is refused here and not after the models are loaded."""
     cv2 = opencv()
+    try:
+        str(path).encode()
+        path.open("rb").close()
+    except UnicodeEncodeError:
+        raise InputRejected(f"video {path}: its name is not UTF-8, which OpenCV needs; rename it") from None
+    except OSError as error:
+        raise InputRejected(f"video {path} cannot be read ({error.strerror}); see that you may read it") from None
     if path.stat().st_size == 0:
         raise InputRejected(f"video {path} is empty: the file has no bytes")
     capture = cv2.VideoCapture(str(path))
