@@ -7,7 +7,7 @@ from pathlib import Path
 from edgefer import bundle as bundles
 from edgefer import targets
 from edgefer.errors import UsageError, exit_with
-from edgefer.files import write_json
+from edgefer.files import check_writable, write_json
 from export import build, finish, wheels
 from export.build import SHIPPED_FINDER
 
@@ -48,6 +48,8 @@ def main() -> int:
     target = targets.get(args.target, args.devices)
     if args.camera and not args.wheels:
         raise UsageError("--camera is about the wheels: give --wheels too")
+    if args.json:
+        check_writable(args.json)
     choice = wheels.wanted(target, args.wheels, args.camera) if args.wheels else None
     finder = None if args.finder == "none" else Path(args.finder)
     out = args.out or Path("build/bundles") / target.name

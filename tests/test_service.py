@@ -230,7 +230,7 @@ def test_lines_for_the_journal_say_what_they_are(manager):
     command = [sys.executable, "-m", "edgefer", "run", "--bundle", TINY, "--source", "-", "--detector", "none", *LIVE]
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert any(line.startswith("<6>tiny: ") for line in done.stderr.splitlines())
-    assert any(line.startswith("<3>error: none of the 0 frames") for line in done.stderr.splitlines())
+    assert any(line.startswith("<3>error: no frame came from -") for line in done.stderr.splitlines())
 
 
 # --- the unit ----------------------------------------------------------------------------------------------------------------
@@ -248,12 +248,14 @@ def settings(text: str) -> dict[str, str]:
 
 
 def test_the_unit(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("EDGEFER_YUNET", "/srv/my models/yunet.onnx")
+    yunet = tmp_path / "my yunet.onnx"
+    yunet.touch()
+    monkeypatch.setenv("EDGEFER_YUNET", str(yunet))
     text = written(tmp_path).read_text()
     found = settings(text)
     assert found["Type"] == "notify" and int(found["WatchdogSec"]) > 0 and found["Restart"] == "on-failure"
     assert found["RestartPreventExitStatus"] == "2 3 6" and int(found["StartLimitBurst"]) > 0
-    assert found["Environment"] == '"EDGEFER_YUNET=/srv/my models/yunet.onnx"'
+    assert found["Environment"] == f'"EDGEFER_YUNET={yunet}"'
     words = found["ExecStart"].split()
     assert words[:4] == [sys.executable, "-m", "edgefer", "run"] and "--wait" in words
     assert words[words.index("--bundle") + 1] == str(TINY.resolve())
@@ -279,8 +281,9 @@ def test_more_flags_go_to_the_run_and_are_checked_now(tmp_path, capsys):
     for flags in wrong:
         assert main([*command, *flags.split()]) == 2, flags
     (tmp_path / "y.onnx").touch()
-    for source, *flags in (["-"], [""], ["0", "--window"], ["0", "--pixels", "rgb24"]):
+    for source, *flags in (["-"], [""], ["no.mp4"], ["0", "--window"], ["0", "--pixels", "rgb24"]):
         assert main(["service", "--bundle", str(TINY), f"--source={source}", "--", *flags]) == 2, (source, flags)
+    assert main([*command[:-1], "--python", "nope"]) == 2
     assert main([*command, "--engine", "onnxruntime", "--size", "640x480", "--yunet", str(tmp_path / "y.onnx")]) == 0
     assert main(["service", "--bundle", str(tmp_path), "--source", "0"]) == 6
 

@@ -158,6 +158,10 @@ def load(folder: str | Path, verify: bool = True) -> Bundle:
             leaves the folder; all problems of one kind at once.
     """
     folder = Path(folder)
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise InputRejected(f"bundle {folder}: its name is not UTF-8, which engines need; rename the folder") from None
     if not (folder / MANIFEST).is_file():
         raise InputRejected(
             f"{folder} is not a bundle: it has no {MANIFEST}; give the folder that `python -m export` wrote"

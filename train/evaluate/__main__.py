@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edgefer.errors import UsageError, exit_with
-from edgefer.files import write_json
+from edgefer.files import check_writable, write_json
 from train.data import FaceSet, crops_of, datasets
 from train.data.subsets import subset
 from train.evaluate import data, metrics, robustness, subject, table
@@ -48,6 +48,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     args = arguments()
+    if args.json:
+        check_writable(args.json)
     judged = _subject(args)
     if args.seven:
         judged = subject.without_contempt(judged)

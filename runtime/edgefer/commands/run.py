@@ -88,6 +88,8 @@ def work(args: argparse.Namespace) -> int:
         raise KeyboardInterrupt
     if counts.full:
         raise counts.full
+    if not counts.frames and not counts.terminated:
+        raise InputRejected(f"no frame came from {args.source}; see that what writes or sends it does")
     if counts.frames == counts.unusable and not counts.terminated:
         raise InputRejected(f"none of the {counts.frames} frames of {args.source} could be used")
     return PASS

@@ -30,11 +30,16 @@ def _check(opened, flags: argparse.Namespace) -> None:
     from edgefer import detectors
     from edgefer.bundle import PRECISIONS
     from edgefer.errors import UsageError, unknown
-    from edgefer.sources import STDIN
+    from edgefer.sources import STDIN, STREAM
 
     if not flags.source or flags.source == STDIN or flags.pixels or flags.live:
         raise UsageError(
             "a service has no standard input: --source must be a camera or a stream, without --pixels and --live"
+        )
+    there = Path(flags.source).is_absolute() or Path(flags.source).exists()
+    if not (flags.source.isdecimal() or STREAM.match(flags.source) or there):
+        raise UsageError(
+            f"--source {flags.source} is not there; give a camera's number, or a path from / on, or a stream"
         )
     if flags.window:
         raise UsageError("a service has no display; look at it with --http PORT instead of --window")
@@ -57,14 +62,18 @@ def work(args: argparse.Namespace) -> int:
     from edgefer import bundle
     from edgefer.commands import run
     from edgefer.detectors import VARIABLE
+    from edgefer.errors import UsageError
     from edgefer.files import write_text
     from edgefer.service import unit
 
     _check(bundle.load(args.bundle), run.parsed(["--bundle", args.bundle, "--source", args.source, *args.more]))
-    yunet = os.environ.get(VARIABLE)
+    yunet, python = os.environ.get(VARIABLE), Path(args.python or sys.executable).absolute()
+    for what, file in (("--python", python), *([(VARIABLE, Path(yunet))] if yunet else [])):
+        if not file.is_file():
+            raise UsageError(f"{what} names {file}, which is not there; correct it")
     text = unit.text(
         unit.Service(
-            python=str(Path(args.python or sys.executable).absolute()),
+            python=str(python),
             bundle=str(Path(args.bundle).absolute()),  # a link such as current/bundle stays one
             source=args.source if not Path(args.source).exists() else str(Path(args.source).absolute()),
             name=args.name,

@@ -3,6 +3,7 @@
 import argparse
 import os
 import platform
+import shlex
 import sys
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def ways_on(args: argparse.Namespace, done: dict, choice: str = "") -> None:
     """Say how to go back, and how to use what runs now with these flags of ``edgefer run``."""
     if done["previous"]:
         given = {"--target": args.target, "--devices": args.devices, "--prefix": args.prefix}
-        where = "".join(f" {name} {value}" for name, value in given.items() if value)
+        where = "".join(f" {name} {shlex.quote(str(value))}" for name, value in given.items() if value)
         print(f"to go back to {done['previous']}: edgefer rollback{where}")
     there = f"{done['prefix']}/current"
     print(f"to use it there: {there}/bin/edgefer run --bundle {there}/bundle{choice} --source …")

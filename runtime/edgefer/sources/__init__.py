@@ -83,7 +83,7 @@ def without_password(name: str) -> str:
     return SECRET.sub(r"\1=***", re.sub(r"^(\w+://)[^/]*@", r"\1", name))
 
 
-def open_source(name: str, options: Options | None = None) -> Source:
+def open_source(name: str | int | Path, options: Options | None = None) -> Source:
     """Open a source.
 
     Args:
@@ -97,7 +97,7 @@ def open_source(name: str, options: Options | None = None) -> Source:
         UsageError: raw frames of unknown form.
         EnvironmentInvalid: OpenCV is needed and not installed.
     """
-    options = options or Options()
+    name, options = str(name), options or Options()
     if name == STDIN:
         from edgefer.sources import raw
 

@@ -12,19 +12,26 @@ from edgefer.sources.live import Live
 TIMEOUT_MS = 10_000
 """Longest wait for a stream to open or to give a frame."""
 QUIET = "-8"
-"""FFmpeg's log level: its and OpenCV's warnings at every attempt to open a camera that is away would fill a journal."""
+"""FFmpeg's log level: its and OpenCV's warnings at every attempt to open a camera that is away would fill a journal, and of a
+damaged file there is a sentence of our own."""
 
 
 def open_camera(name: str, options: Options) -> Source:
     """See ``edgefer.sources.open_source``."""
+    cv2 = quiet_opencv()
+    shown = without_password(name)
+    live = Live(shown, lambda: _open(cv2, name, shown, options), options)
+    return Source(shown, live.frames(), moving=True, live=True, rate=options.rate, close=live.close)
+
+
+def quiet_opencv():
+    """The cv2 module, which then tells what it could not read by its answers alone."""
     cv2 = opencv()
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", QUIET)
     logging = getattr(cv2.utils, "logging", None)
     if logging:
         logging.setLogLevel(logging.LOG_LEVEL_ERROR)
-    shown = without_password(name)
-    live = Live(shown, lambda: _open(cv2, name, shown, options), options)
-    return Source(shown, live.frames(), moving=True, live=True, rate=options.rate, close=live.close)
+    return cv2
 
 
 class Camera:

@@ -8,6 +8,7 @@ import numpy as np
 from edgefer.detectors import opencv
 from edgefer.errors import InputRejected
 from edgefer.sources import Frame, Source
+from edgefer.sources.camera import quiet_opencv
 
 IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -58,7 +59,7 @@ def _image(index: int, path: Path) -> Frame:
 
 def _video(path: Path) -> Source:
     """Reads one frame at once, so that a file without any is refused here and not after the models are loaded."""
-    cv2 = opencv()
+    cv2 = quiet_opencv()
     try:
         str(path).encode()
         path.open("rb").close()
