@@ -185,5 +185,5 @@ def test_an_output_without_room_or_letters():
     assert (done.returncode, done.stdout) == (0, b"\\u2192 \xfc\n")
     with open("/dev/full", "w") as full:  # noqa: PTH123 - it is no path of ours
         done = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True)
-    told = "error: standard output cannot be written (No space left on device); make room there\n"
+    told = "error: the output could not be written (No space left on device); make room where it goes\n"
     assert (done.returncode, done.stderr) == (3, told)

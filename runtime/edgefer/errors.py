@@ -94,8 +94,11 @@ def exit_with(main: Callable[[], int | None]) -> int:
         if isinstance(error, BrokenPipeError) and _reader_gone():
             return READER_GONE
         if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
-            _throw_away()
-            return _told(f"standard output cannot be written ({error.strerror}); make room there", ENVIRONMENT)
+            try:
+                sys.stdout.flush()
+            except OSError:  # that was it, and Python would try once more at its end
+                _throw_away()
+            return _told(f"the output could not be written ({error.strerror}); make room where it goes", ENVIRONMENT)
         if isinstance(error, OSError) and error.filename is not None and error.errno in REMEDIES:
             return _told(f"{error.filename} cannot be used ({error.strerror}); {REMEDIES[error.errno]}", ENVIRONMENT)
         traceback.print_exc()
@@ -111,7 +114,7 @@ def _told(sentence: str, code: int) -> int:
 
 
 def _reader_gone() -> bool:
-    """Whether nobody reads our output any more, as after ``| head``; then what is left of it goes nowhere."""
+    """Whether nobody reads our output any more, as after ``| head``; what is left of it is then thrown away."""
     output = sys.__stdout__.fileno()
     poll = select.poll()
     poll.register(output, 0)
@@ -122,5 +125,5 @@ def _reader_gone() -> bool:
 
 
 def _throw_away() -> None:
-    """What is left of the output, which Python would try to write once more at its end."""
+    """What is left of standard output goes nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
