@@ -136,8 +136,7 @@ def _apart(args: argparse.Namespace) -> dict:
         command += [f"--{name}", str(getattr(args, name))] if getattr(args, name) else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        *_, last = done.stderr.strip().splitlines() or ["it left no message"]
-        raise errors.of(done.returncode)(last.removeprefix("error: "))
+        raise errors.of(done.returncode)(errors.last_words(done.stderr).removeprefix("error: "))
     return json.loads(done.stdout)
 
 

@@ -96,7 +96,7 @@ class Worker:
     def _died(self, do: str) -> EdgeferError:
         code = self.process.wait()
         self.stderr.seek(0)
-        *_, last = self.stderr.read().decode(errors="replace").strip().splitlines() or ["it left no message"]
+        last = errors.last_words(self.stderr.read())
         if error := self.lost(code, last):
             return error
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"

@@ -57,8 +57,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
     target, asked = named_target(args), studies(args)
-    if args.json:
-        check_writable(args.json)
+    check_writable(args.json)
     store = nights.store(args)
     if args.latest:
         print(nights.told(store.accept(target.name, args.accept, store.latest_of(target))))
@@ -71,14 +70,14 @@ def main(argv: list[str] | None = None) -> int:
         raise Unreachable(reason)
     progress, table = reporting()
     if in_browser:
-        opened = open_bundle(args, target)
+        opened = open_bundle(args)
         left_out = page.left_out(args.engines, effort.sustained_s, asked)
         with progress() as say:
             record = page.record(opened, target, args.data, effort, say, args.emulate, left_out)
     else:
         earlier = nights.earlier(args, store, target)
         with reach.opened(target) as device:
-            opened = open_bundle(args, target)
+            opened = open_bundle(args)
             with progress() as say:
                 session = Session(opened, target, args.data, effort, say, device, earlier)
                 record = session.record(every=args.engines, studies=asked)
@@ -182,14 +181,14 @@ def named_target(args: argparse.Namespace) -> targets.Target:
     return replace(target, engine=args.engine or target.engine, precision=args.precision or target.precision)
 
 
-def open_bundle(args: argparse.Namespace, target: targets.Target) -> bundle.Bundle:
+def open_bundle(args: argparse.Namespace) -> bundle.Bundle:
     """The bundle that was named, or the target's own, which export builds or finds unchanged."""
     if args.bundle:
         return bundle.load(args.bundle)
     from export.build import bundle as build
 
     own = targets.get(args.target, args.devices)  # another --engine runs from it, and does not make it another bundle
-    return bundle.load(build(args.checkpoint, own, args.data, ROOT / "build" / "bundles" / target.name))
+    return bundle.load(build(args.checkpoint, own, args.data, ROOT / "build" / "bundles" / own.name))
 
 
 if __name__ == "__main__":

@@ -58,8 +58,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     args = arguments()
     target = targets.get(args.target, args.devices)
-    if args.json:
-        check_writable(args.json)
+    check_writable(args.json)
     if args.system:
         return searched(args, target)
     if not args.checkpoint:

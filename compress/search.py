@@ -223,13 +223,14 @@ def run(asked: Asked) -> list[tuple[Configuration, Found]]:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     asked.out.mkdir(parents=True, exist_ok=True)
-    name, sampler = f"{NAME}-{asked.target.name}-{_claimed(asked)}", optuna.samplers.TPESampler
+    name, storage = f"{NAME}-{asked.target.name}-{_claimed(asked)}", asked.storage or _journal(asked.out)
+    sampler = optuna.samplers.TPESampler(seed=len(list(asked.out.iterdir())), multivariate=True)
     try:
         study = optuna.create_study(
             study_name=name,
-            storage=asked.storage or _journal(asked.out),
+            storage=storage,
             directions=["maximize", "minimize", "minimize"],
-            sampler=sampler(seed=len(list(asked.out.iterdir())), multivariate=True),
+            sampler=sampler,
             load_if_exists=True,
         )
     except Exception as error:  # whatever a data base's driver raises

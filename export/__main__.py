@@ -48,8 +48,7 @@ def main() -> int:
     target = targets.get(args.target, args.devices)
     if args.camera and not args.wheels:
         raise UsageError("--camera is about the wheels: give --wheels too")
-    if args.json:
-        check_writable(args.json)
+    check_writable(args.json)
     choice = wheels.wanted(target, args.wheels, args.camera) if args.wheels else None
     finder = None if args.finder == "none" else Path(args.finder)
     out = args.out or Path("build/bundles") / target.name

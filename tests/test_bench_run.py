@@ -335,7 +335,7 @@ def test_another_engine_runs_from_the_targets_own_bundle(place, monkeypatch):
     monkeypatch.setattr(build, "bundle", lambda _checkpoint, target, *_: seen.append(target) or place / "good")
     args = program.arguments(["--target", "i7", "--engine", "openvino", "--precision", "fp32"])
     chosen = program.named_target(args)
-    program.open_bundle(args, chosen)
+    program.open_bundle(args)
     assert (chosen.engine, chosen.precision) == ("openvino", "fp32")
     assert seen == [targets.get("i7")]
 

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from edgefer.errors import EnvironmentInvalid
+from edgefer.errors import EnvironmentInvalid, last_words
 from edgefer.files import new_folder
 
 PACKAGES = ("python3", "libstdc++6", "libgomp1", "busybox-static")
@@ -154,6 +154,6 @@ def _run(*command: str, **how) -> str:
     except subprocess.TimeoutExpired:
         raise EnvironmentInvalid(f"making the arm64 root failed: {command[0]} took over {PATIENCE_S} s") from None
     if done.returncode:
-        *_, last = done.stderr.strip().splitlines() or ["it left no message"]
-        raise EnvironmentInvalid(f"making the arm64 root failed: {command[0]} ended with {done.returncode}: {last}")
+        how = f"{command[0]} ended with {done.returncode}: {last_words(done.stderr)}"
+        raise EnvironmentInvalid(f"making the arm64 root failed: {how}")
     return done.stdout

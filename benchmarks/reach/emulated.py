@@ -18,7 +18,7 @@ from benchmarks.processes import WORKER, Worker
 from benchmarks.reach import about, arm_root
 from edgefer import targets
 from edgefer.bundle import Bundle
-from edgefer.errors import EnvironmentInvalid, exit_with
+from edgefer.errors import EnvironmentInvalid, exit_with, last_words
 from edgefer.targets import Target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,8 +69,7 @@ class Emulated:
                 f"{self.name} did not start within {PATIENCE_S} s; try again when less runs here"
             ) from None
         if done.returncode:
-            *_, last = done.stderr.strip().splitlines() or ["it left no message"]
-            raise EnvironmentInvalid(f"{self.name} does not start: {last}; make its folder again")
+            raise EnvironmentInvalid(f"{self.name} does not start: {last_words(done.stderr)}; make its folder again")
         return about.told(done.stdout, self.name)
 
 

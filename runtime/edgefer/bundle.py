@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from edgefer.errors import InputRejected, unknown
-from edgefer.files import read_json, sha256, write_json, write_text
+from edgefer.files import is_utf8, read_json, sha256, write_json, write_text
 from edgefer.finder_spec import FinderModel, FinderSpec
 from edgefer.spec import ModelSpec
 from edgefer.sums import REMEDY, SIGNATURE, SUMS, read_sums
@@ -158,10 +158,8 @@ def load(folder: str | Path, verify: bool = True) -> Bundle:
             leaves the folder; all problems of one kind at once.
     """
     folder = Path(folder)
-    try:
-        str(folder).encode()
-    except UnicodeEncodeError:
-        raise InputRejected(f"bundle {folder}: its name is not UTF-8, which engines need; rename the folder") from None
+    if not is_utf8(folder):
+        raise InputRejected(f"bundle {folder}: its name is not UTF-8, which engines need; rename the folder")
     if not (folder / MANIFEST).is_file():
         raise InputRejected(
             f"{folder} is not a bundle: it has no {MANIFEST}; give the folder that `python -m export` wrote"

@@ -62,6 +62,13 @@ def of(code: int) -> type[EdgeferError]:
     return {kind.exit_code: kind for kind in EdgeferError.__subclasses__()}.get(code, EdgeferError)
 
 
+def last_words(said: str | bytes) -> str:
+    """The last line of what a program said on stderr, for the sentence that tells how it ended."""
+    text = said if isinstance(said, str) else said.decode(errors="replace")
+    *_, last = text.strip().splitlines() or ["it left no message"]
+    return last
+
+
 def unknown(kind: str, name: str, known, where: str = "") -> UsageError:
     """The error for a name that does not exist; lists those that do."""
     place = f"{where} has" if where else "known:"
@@ -97,7 +104,7 @@ def exit_with(main: Callable[[], int | None]) -> int:
             try:
                 sys.stdout.flush()
             except OSError:  # that was it, and Python would try once more at its end
-                _throw_away()
+                throw_away_output()
             return _told(f"the output could not be written ({error.strerror}); make room where it goes", ENVIRONMENT)
         if isinstance(error, OSError) and error.filename is not None and error.errno in REMEDIES:
             return _told(f"{error.filename} cannot be used ({error.strerror}); {REMEDIES[error.errno]}", ENVIRONMENT)
@@ -120,10 +127,10 @@ def _reader_gone() -> bool:
     poll.register(output, 0)
     gone = any(event & select.POLLERR for _, event in poll.poll(0))
     if gone:
-        _throw_away()
+        throw_away_output()
     return gone
 
 
-def _throw_away() -> None:
-    """What is left of standard output goes nowhere."""
+def throw_away_output() -> None:
+    """What is left of standard output, and what may follow, goes nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())

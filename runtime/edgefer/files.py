@@ -97,6 +97,15 @@ def write_json(path: Path, value) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def is_utf8(path: str | Path) -> bool:
+    """Whether a file's name is; OpenCV and the engines take no other."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def read_json(path: Path) -> dict:
     """Read a JSON object.
 
@@ -114,14 +123,13 @@ def read_json(path: Path) -> dict:
     return value
 
 
-def check_writable(path: Path) -> None:
-    """Find out, before the work, whether its result can be written there.
+def check_writable(path: Path | None) -> None:
+    """Find out, before the work, whether its result can be written there; None: nothing is to be written.
 
     Raises:
         UsageError: it cannot.
     """
-    path = Path(path)
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    if path is None or (path.exists() and not (path.is_file() or path.is_dir())):
         return  # a pipe: opening it would tell its reader something
     with contextlib.suppress(_Checked), _new_file(path, "wb"):
         raise _Checked

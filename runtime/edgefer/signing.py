@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from edgefer.errors import EnvironmentInvalid, InputRejected, UsageError
+from edgefer.errors import EnvironmentInvalid, InputRejected, UsageError, last_words
 from edgefer.sums import SIGNATURE, SUMS
 
 NAMESPACE = "edgefer-bundle"
@@ -42,7 +42,7 @@ def sign(folder: Path, key: Path) -> Path:
         sums = Path(shutil.copy(folder / SUMS, beside))
         done = _run([tool, "-Y", "sign", "-f", str(key), "-n", NAMESPACE, str(sums)], may_ask=True)
         if done.returncode:
-            raise UsageError(f"{key} cannot sign ({_last(done)}); give the file of a private ssh key")
+            raise UsageError(f"{key} cannot sign ({last_words(done.stderr)}); give the file of a private ssh key")
         return sums.with_name(SIGNATURE).replace(folder / SIGNATURE)
 
 
@@ -77,7 +77,8 @@ def verify(folder: Path, signers: Path) -> str:
     done = _run([tool, "-Y", "verify", *words], (folder / SUMS).read_bytes())
     if done.returncode:
         raise InputRejected(
-            f"the signature of the bundle is not one of its {SUMS} ({_last(done)}); export and sign it again, or copy it again"
+            f"the signature of the bundle is not one of its {SUMS} ({last_words(done.stderr)}); "
+            "export and sign it again, or copy it again"
         )
     return names[0]
 
@@ -98,8 +99,3 @@ def _run(command: list[str], given: bytes = b"", may_ask: bool = False) -> subpr
         raise EnvironmentInvalid(
             f"{command[0]} did not end within {PATIENCE_S} s; see whether the machine hangs"
         ) from None
-
-
-def _last(done: subprocess.CompletedProcess) -> str:
-    *_, last = done.stderr.decode(errors="replace").strip().splitlines() or ["it left no message"]
-    return last

@@ -67,10 +67,9 @@ def _entries(place: Path, split: str, classes: tuple[str, ...]) -> list[Entry]:
     if any(_folder(place, other) for other in SPLITS) or split == "test":
         raise layout.missing(TITLE, split, place / split)
     entries = layout.by_expression(place, classes, complete=False)
-    tenth = (
-        ferplus.hundredth([entry.name for entry in entries]) // 10
-    )  # the first is the hold-out of what is trained on
-    return [entries[row] for row in np.flatnonzero((tenth == 1) == (split == "valid"))]
+    tenth = ferplus.hundredth([entry.name for entry in entries]) // 10
+    is_valid = tenth == 1  # the one before it is the hold-out of what is trained on
+    return [entries[row] for row in np.flatnonzero(is_valid == (split == "valid"))]
 
 
 def _folder(place: Path, split: str) -> Path | None:

@@ -48,8 +48,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     args = arguments()
-    if args.json:
-        check_writable(args.json)
+    check_writable(args.json)
     judged = _subject(args)
     if args.seven:
         judged = subject.without_contempt(judged)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from edgefer.errors import EdgeferError, exit_with
+from edgefer.errors import EdgeferError, exit_with, last_words
 from train.models import SYSTEMS, paper_network
 
 THREADS = 2
@@ -33,8 +33,7 @@ def measure(system: str, threads: int = THREADS) -> dict:
     command = [sys.executable, "-m", "train.models.efficiency", system, str(threads)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it left no message"])[-1]
-        raise EdgeferError(f"measuring {system} failed with code {done.returncode}: {last}")
+        raise EdgeferError(f"measuring {system} failed with code {done.returncode}: {last_words(done.stderr)}")
     return json.loads(done.stdout)
 
 

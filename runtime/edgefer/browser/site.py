@@ -41,7 +41,6 @@ LITERT_FILES = {
     for suffix in ("js", "wasm")
 }
 """Address → file under node_modules. Of the builds a browser loads one: with threads, without, or without relaxed SIMD."""
-"""What an export has, by which a folder is known as one."""
 COMPRESSED = (*TYPES, ".tflite")
 """What is worth compressing on its way."""
 LEAST_COMPRESSED = 512

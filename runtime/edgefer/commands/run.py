@@ -124,12 +124,12 @@ def _check_places(args: argparse.Namespace) -> None:
     from pathlib import Path
 
     named = {"--source": args.source, "--jsonl": args.jsonl, "--video": args.video, "--health": args.health}
-    places = {flag: Path(name).absolute() for flag, name in named.items() if name and not Path(name).is_char_device()}
-    for flag, place in places.items():
-        same = [other for other in places if other != flag and places[other].resolve() == place.resolve()]
-        if same and flag != "--source":
+    places = {flag: Path(name).resolve() for flag, name in named.items() if name and not Path(name).is_char_device()}
+    for flag in [each for each in places if each != "--source"]:
+        same = [other for other in places if other != flag and places[other] == places[flag]]
+        if same:
             raise UsageError(f"{flag} {named[flag]} is named by {same[0]} as well; name another file")
-        if flag != "--source" and place.resolve().is_relative_to(Path(args.bundle).resolve()):
+        if places[flag].is_relative_to(Path(args.bundle).resolve()):
             raise UsageError(f"{flag} {named[flag]} lies in the bundle; name a file outside it")
 
 

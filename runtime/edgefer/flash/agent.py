@@ -16,7 +16,15 @@ import sys
 from pathlib import Path
 
 from edgefer import signing
-from edgefer.errors import INTERNAL, PASS, BudgetBroken, EdgeferError, EnvironmentInvalid, InputRejected
+from edgefer.errors import (
+    INTERNAL,
+    PASS,
+    BudgetBroken,
+    EdgeferError,
+    EnvironmentInvalid,
+    InputRejected,
+    throw_away_output,
+)
 from edgefer.files import write_text
 from edgefer.flash import lock, payload, switch, trial
 from edgefer.flash.layout import Prefix
@@ -77,7 +85,7 @@ def _answer(value: dict) -> bool:
     try:
         print(json.dumps(value), flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        throw_away_output()
         return False
     return True
 

@@ -1,13 +1,11 @@
 """What ``edgefer flash``, ``rollback`` and ``status`` have in common: their options, what is made of them, what is printed."""
 
 import argparse
-import os
 import platform
 import shlex
-import sys
 from pathlib import Path
 
-from edgefer.errors import UsageError
+from edgefer.errors import UsageError, throw_away_output
 from edgefer.files import check_writable, write_json
 from edgefer.flash.trial import Watch
 
@@ -47,8 +45,7 @@ def target(args: argparse.Namespace):
     """
     from edgefer import targets
 
-    if args.json:
-        check_writable(args.json)
+    check_writable(args.json)
     if args.prefix == "":
         raise UsageError("--prefix is empty; name a folder, or leave it out")
     if args.devices and not args.target:
@@ -75,7 +72,7 @@ def say(step: str, text: str) -> None:
     try:
         print(f"  {step:<10} {text}", flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+        throw_away_output()
 
 
 def ways_on(args: argparse.Namespace, done: dict, choice: str = "") -> None:

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgefer.errors import BudgetBroken, EdgeferError, EnvironmentInvalid, InputRejected
+from edgefer.errors import BudgetBroken, EdgeferError, EnvironmentInvalid, InputRejected, last_words
 from edgefer.files import read_json
 from edgefer.flash.layout import Prefix
 
@@ -76,7 +76,7 @@ def install(version: Path, extra: str) -> int:
     done = _run("installing the bundle's wheels", [*command, f"edgefer[{','.join(extras or [extra])}]"], INSTALLING_S)
     if done.returncode:
         raise EnvironmentInvalid(
-            f"the bundle's wheels cannot be installed with {sys.executable} ({_last(done)}); "
+            f"the bundle's wheels cannot be installed with {sys.executable} ({last_words(done.stderr)}); "
             "export the bundle again with --wheels for this device's Python"
         )
     return len(found)
@@ -119,8 +119,8 @@ def selftest(version: Path, run: Run, seconds: float = 0.0) -> dict:
 def _as_error(done: subprocess.CompletedProcess) -> EdgeferError:
     kinds = {kind.exit_code: kind for kind in (BudgetBroken, EnvironmentInvalid, InputRejected)}
     if done.returncode in kinds:
-        return kinds[done.returncode](re.sub(r"^(<\d>)?error: ", "", _last(done)))
-    return EdgeferError(f"the self-test ended with code {done.returncode}: {_last(done)}")
+        return kinds[done.returncode](re.sub(r"^(<\d>)?error: ", "", last_words(done.stderr)))
+    return EdgeferError(f"the self-test ended with code {done.returncode}: {last_words(done.stderr)}")
 
 
 def watch(prefix: Prefix, version: Path, run: Run, how: Watch) -> str:
@@ -185,7 +185,7 @@ def _shell(command: str, what: str, patience_s: float, prefix: Prefix, version: 
             process.wait()
             raise BudgetBroken(f"the {what} command '{command}' did not end within {patience_s:g} s") from None
         said.seek(0)
-        *_, last = said.read().decode(errors="replace").strip().splitlines() or ["it left no message"]
+        last = last_words(said.read())
     if code:
         raise BudgetBroken(f"the {what} command '{command}' ended with code {code}: {last}")
 
@@ -211,8 +211,3 @@ def _run(
         )
     except subprocess.TimeoutExpired:
         raise EdgeferError(f"{what} did not end within {patience_s:g} s on the device") from None
-
-
-def _last(done: subprocess.CompletedProcess) -> str:
-    lines = done.stderr.strip().splitlines() or ["it left no message"]
-    return lines[-1]

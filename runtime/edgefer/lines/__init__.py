@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Protocol
 
-from edgefer.errors import EdgeferError, Unreachable
+from edgefer.errors import EdgeferError, Unreachable, last_words
 from edgefer.targets import Target
 
 CARRYING_S, SLOWEST = 600, 50_000
@@ -95,5 +95,5 @@ def started(line: Line, shell: str, said: IO[bytes]) -> subprocess.Popen:
 
 def failed(line: Line, code: int, said: str, what: str) -> EdgeferError:
     """The error for a command that ended with a code, after it said something on stderr."""
-    *_, last = said.strip().splitlines() or ["it left no message"]
-    return line.failure(code, said) or EdgeferError(f"{line.name}: '{what[:60]}' ended with code {code}: {last}")
+    told = f"{line.name}: '{what[:60]}' ended with code {code}: {last_words(said)}"
+    return line.failure(code, said) or EdgeferError(told)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgefer.errors import EdgeferError, EnvironmentInvalid, Unreachable
+from edgefer.errors import EdgeferError, EnvironmentInvalid, Unreachable, last_words
 from edgefer.targets import Target
 
 PYTHON = "/data/data/com.termux/files/usr/bin/python3"
@@ -35,9 +35,8 @@ class Adb:
         """A command's own failure and a lost device have the same exit codes, so the device is asked whether it is there."""
         if self._answers():
             return None
-        *_, last = said.strip().splitlines() or ["it left no message"]
         return Unreachable(
-            f"target '{self.target}' cannot be reached: adb lost the device ({last}); "
+            f"target '{self.target}' cannot be reached: adb lost the device ({last_words(said)}); "
             "connect it again, keep its screen unlocked, and try again"
         )
 

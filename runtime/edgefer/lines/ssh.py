@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgefer.errors import EdgeferError, EnvironmentInvalid, Unreachable
+from edgefer.errors import EdgeferError, EnvironmentInvalid, Unreachable, last_words
 from edgefer.targets import FILE, Target
 
 OPTIONS = {
@@ -79,8 +79,8 @@ class Ssh:
                 f"{host} refuses the login of {user} without a password; "
                 f"run: ssh-copy-id -p {port} {user}@{host}, or name a key as reach.identity in {FILE}"
             )
-        *_, last = said.strip().splitlines() or ["it left no message"]
-        return f"ssh to {host}:{port} was lost or not made ({last}); see whether it is on and in reach, and try again"
+        told = f"ssh to {host}:{port} was lost or not made ({last_words(said)})"
+        return f"{told}; see whether it is on and in reach, and try again"
 
 
 @contextmanager

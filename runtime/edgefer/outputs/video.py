@@ -9,6 +9,7 @@ import numpy as np
 
 from edgefer.detectors import opencv
 from edgefer.errors import EnvironmentInvalid, UsageError
+from edgefer.files import is_utf8
 from edgefer.outputs import Full, Result
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "MJPG"}
@@ -39,17 +40,16 @@ class VideoFile:
         self._path, self._rate, self._live = Path(path), rate or RATE, live
         if self._path.suffix.lower() not in CODECS:
             raise UsageError(f"--video {path}: the name must end in one of {', '.join(CODECS)}")
+        if not is_utf8(path):
+            raise UsageError(f"--video {path}: its name is not UTF-8; choose another")
         self._cv2, self._writer, self._last = opencv(), None, None
         self._written, self._calls, self._left_out_s = 0, 0, 0.0
         try:
             if self._path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            str(self._path).encode()  # OpenCV dies of other names
             self._path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(self._path.suffix, f".{self._path.stem}.part", self._path.parent)
             os.close(handle)
-        except UnicodeEncodeError:
-            raise UsageError(f"--video {path}: its name is not UTF-8; choose another") from None
         except OSError as error:
             raise UsageError(f"--video {path} cannot be written ({error.strerror}); choose another place") from None
         self._part = Path(name)

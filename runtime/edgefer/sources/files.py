@@ -7,6 +7,7 @@ import numpy as np
 
 from edgefer.detectors import opencv
 from edgefer.errors import InputRejected
+from edgefer.files import is_utf8
 from edgefer.sources import Frame, Source
 from edgefer.sources.camera import quiet_opencv
 
@@ -60,11 +61,10 @@ def _image(index: int, path: Path) -> Frame:
 def _video(path: Path) -> Source:
     """Reads one frame at once, so that a file without any is refused here and not after the models are loaded."""
     cv2 = quiet_opencv()
+    if not is_utf8(path):
+        raise InputRejected(f"video {path}: its name is not UTF-8, which OpenCV needs; rename it")
     try:
-        str(path).encode()
         path.open("rb").close()
-    except UnicodeEncodeError:
-        raise InputRejected(f"video {path}: its name is not UTF-8, which OpenCV needs; rename it") from None
     except OSError as error:
         raise InputRejected(f"video {path} cannot be read ({error.strerror}); see that you may read it") from None
     if path.stat().st_size == 0:
