@@ -19,7 +19,6 @@ from edgefer.spec import FERPLUS_LABELS, Alignment, ModelSpec
 onnx = pytest.importorskip("onnx", reason="makes the tiny model: install edgefer[workshop]")
 pytest.importorskip("onnxruntime", reason="runs the tiny model: install edgefer[workshop]")
 
-build = pytest.importorskip("export.build", reason="builds bundles: install edgefer[workshop]")
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ROOT / "benchmarks" / "run.py"
 SIDE, CLASSES = 16, len(FERPLUS_LABELS)
@@ -331,6 +330,7 @@ def test_what_cannot_be_measured_is_one_sentence_and_its_code(place, arguments, 
 
 
 def test_another_engine_runs_from_the_targets_own_bundle(place, monkeypatch):
+    build = pytest.importorskip("export.build", reason="builds bundles: install edgefer[workshop]")
     seen = []
     monkeypatch.setattr(build, "bundle", lambda _checkpoint, target, *_: seen.append(target) or place / "good")
     args = program.arguments(["--target", "i7", "--engine", "openvino", "--precision", "fp32"])
